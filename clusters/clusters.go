@@ -1,0 +1,97 @@
+// Package clusters says what a place to run scenarios on must be able to do. The lab and kind are such places.
+package clusters
+
+import (
+	"context"
+
+	"github.com/relapse-k8s/relapse/harness/agent"
+)
+
+// Offer is whether a cluster on this machine gives something that a scenario may need.
+type Offer struct {
+	OK bool `json:"ok"`
+	// Why says how that was found out; where OK is false it says what is missing and how to change that.
+	Why string `json:"why,omitempty"`
+}
+
+// Known names everything that can be needed or offered, with its meaning.
+var Known = map[string]string{
+	"nfqueue":                 "packets can be held in user space (NFQUEUE, by nft's queue statement or the xt target)",
+	"conntrack":               "connection tracking can be read and written through ctnetlink in a node's namespace",
+	"conntrack-clash-resolve": "the kernel repairs a clash of two unconfirmed UDP entries and counts that in clash_resolve (5.10 and later)",
+	"conntrack-timeouts":      "conntrack time-outs can be set in a node's namespace",
+	"bridge-netfilter":        "bridged packets pass iptables and nftables (br_netfilter)",
+	"vxlan":                   "VXLAN devices can be made",
+	"kernel-log":              "the kernel log can be read",
+	"host-conntrack-max":      "nf_conntrack_max of the whole machine can be set (needs root outside any user namespace)",
+}
+
+// Provider makes clusters of one kind.
+type Provider interface {
+	// Name is lab or kind.
+	Name() string
+	// Offers probes what a cluster on this machine would offer, without leaving anything behind.
+	Offers(ctx context.Context) (map[string]Offer, error)
+	// Differences says where such a cluster differs from one in production, a sentence each.
+	Differences() []string
+	// Versions of the components that a cluster would run.
+	Versions(ctx context.Context) map[string]string
+	// Check says what is wrong with a workload for this provider, all at once, each with the object and the field's path.
+	Check(workload [][]byte) []error
+	// Create makes a cluster and returns when it serves. On an error nothing is left behind.
+	Create(ctx context.Context, spec Spec) (Cluster, error)
+}
+
+// Spec is a cluster to make.
+type Spec struct {
+	// Run is the run's id, which everything that is made carries.
+	Run string
+	// Name tells the clusters of a run apart: the lane.
+	Name string
+	// Nodes is how many there are.
+	Nodes int
+	// PodNetwork is routes or vxlan.
+	PodNetwork string
+	// Proxy is kube-proxy's mode: nftables or iptables.
+	Proxy string
+	// Workload is a list of Kubernetes objects as JSON.
+	Workload [][]byte
+	// Logs is the folder for the logs of the cluster's programs.
+	Logs string
+	// Progress, where not nil, hears what is being waited for.
+	Progress func(string)
+}
+
+// Cluster is a running cluster.
+type Cluster interface {
+	// Places lists everything that has an agent: node/NAME, pod/NAME, outside.
+	Places() []string
+	// Resolve turns a selector into places: nodes, node-of/POD, pod/NAME (a Pod, or the Pods of a Deployment), outside.
+	Resolve(on string) ([]string, error)
+	// Agent of a place, or nil.
+	Agent(place string) *agent.Conn
+	// PID is a process in the place's namespaces, with which a person can enter them, or 0.
+	PID(place string) int
+	// AddService adds a Service and returns its address when every node serves it. RemoveService takes it away.
+	AddService(ctx context.Context, service Service) (clusterIP string, err error)
+	RemoveService(ctx context.Context, namespace, name string) error
+	// CoreDNS starts CoreDNS with a Corefile in the namespace of a place. StopCoreDNS ends it.
+	CoreDNS(ctx context.Context, place, name, corefile string) error
+	StopCoreDNS(ctx context.Context, place, name string) error
+	// Close takes the cluster away and returns when nothing of it is left.
+	Close(ctx context.Context) error
+}
+
+// Service is a Service of type ClusterIP that a change adds.
+type Service struct {
+	Namespace, Name string
+	Selector        map[string]string
+	Ports           []Port
+}
+
+// Port of a Service; its target port is the same.
+type Port struct {
+	Name     string
+	Protocol string // TCP or UDP
+	Port     int32
+}

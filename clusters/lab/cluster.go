@@ -1,0 +1,398 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
+	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
+	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/program"
+)
+
+// cluster is a running lab.
+type cluster struct {
+	lab  *Lab
+	spec clusters.Spec
+	work workload
+
+	mu        sync.Mutex
+	processes map[string]*process // by place; the wiring's is "wiring"
+	state     state
+	addresses serviceAddresses
+	told      map[string]string // program to tell the state, by place
+}
+
+const wiring = "wiring"
+
+// Create makes a cluster. It takes about as long as its slowest program takes to start.
+func (l *Lab) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster, error) {
+	if errs := l.Check(spec.Workload); len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	work, err := parse(append(slices.Clone(system), spec.Workload...))
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{lab: l, spec: spec, work: work, processes: map[string]*process{}, told: map[string]string{}}
+	if err := c.up(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("lab %s: %w", spec.Name, err), c.Close(context.WithoutCancel(ctx)))
+	}
+	return c, nil
+}
+
+func (c *cluster) up(ctx context.Context) error {
+	if errs := c.work.check(c.spec.Nodes); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	c.schedule()
+	for _, s := range c.work.services {
+		if err := c.addresses.assign(s); err != nil {
+			return err
+		}
+	}
+	for _, step := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"namespaces", c.startAgents},
+		{"wires", c.connect},
+		{"addresses and routes", c.configure},
+		{"programs", c.startPrograms},
+		{"Services", c.tell},
+	} {
+		c.progress("making " + step.what)
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+func (c *cluster) progress(text string) {
+	if c.spec.Progress != nil {
+		c.spec.Progress(text)
+	}
+}
+
+// schedule puts each pod on a node, in turn where the pod does not say, and gives it an address.
+func (c *cluster) schedule() {
+	names := nodeNames(c.spec.Nodes)
+	pods := make([]int, len(names))
+	next := 0
+	for _, pod := range c.work.pods {
+		if pod.Spec.NodeName == "" {
+			pod.Spec.NodeName = names[next%len(names)]
+			next++
+		}
+		n := slices.Index(names, pod.Spec.NodeName)
+		pod.Status = corev1.PodStatus{
+			Phase: corev1.PodRunning, PodIP: podIP(n, pods[n]), PodIPs: []corev1.PodIP{{IP: podIP(n, pods[n])}}, HostIP: nodeIP(n),
+		}
+		pods[n]++
+	}
+}
+
+func podPlace(pod *corev1.Pod) string { return "pod/" + pod.Name }
+func nodePlace(name string) string    { return "node/" + name }
+
+func (c *cluster) startAgents(context.Context) error {
+	var group errgroup.Group
+	keep := func(place string, start func() (*process, error)) {
+		group.Go(func() error {
+			p, err := start()
+			if err != nil {
+				return err
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.processes[place] = p
+			return nil
+		})
+	}
+	keep(wiring, func() (*process, error) {
+		return c.lab.start(wiring, sandbox.WiringNamespaces, c.spec.Logs, "wiring")
+	})
+	node := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "node"}, Spec: corev1.PodSpec{DNSPolicy: corev1.DNSDefault}}
+	for _, name := range append(nodeNames(c.spec.Nodes), "outside") {
+		place := nodePlace(name)
+		if name == "outside" {
+			place = name
+		}
+		keep(place, func() (*process, error) {
+			return c.lab.startSandbox(place, c.spec.Logs, sandbox.Home{Hostname: name, Files: podFiles(node)})
+		})
+	}
+	for _, pod := range c.work.pods {
+		keep(podPlace(pod), func() (*process, error) {
+			return c.lab.startSandbox(podPlace(pod), c.spec.Logs, sandbox.Home{Hostname: pod.Name, Files: podFiles(pod)})
+		})
+	}
+	return group.Wait()
+}
+
+// port is the name of a pod's link in its node's namespace.
+func (c *cluster) port(pod *corev1.Pod) string {
+	return fmt.Sprintf("veth%d", slices.Index(c.work.pods, pod)+1)
+}
+
+func (c *cluster) connect(ctx context.Context) error {
+	var wires netconf.Wires
+	for i, name := range append(nodeNames(c.spec.Nodes), "outside") {
+		place := nodePlace(name)
+		if name == "outside" {
+			place = name
+		}
+		wires.Pairs = append(wires.Pairs, [2]netconf.End{{Name: fmt.Sprintf("port%d", i+1)}, {PID: c.PID(place), Name: "eth0"}})
+	}
+	for _, pod := range c.work.pods {
+		wires.Pairs = append(wires.Pairs, [2]netconf.End{
+			{PID: c.PID(nodePlace(pod.Spec.NodeName)), Name: c.port(pod)}, {PID: c.PID(podPlace(pod)), Name: "eth0"},
+		})
+	}
+	// A sandbox that did not get as far as its own namespaces ends at once: its stream says so before its process id is used.
+	for place, p := range c.processes {
+		select {
+		case <-p.conn.Gone():
+			return fmt.Errorf("%s: the agent ended at its start; see %s", place, filepath.Join(c.spec.Logs, strings.ReplaceAll(place, "/", "-")+".log"))
+		default:
+		}
+	}
+	_, err := netconf.Connect.Call(ctx, c.processes[wiring].conn, wires, nil)
+	return err
+}
+
+// configure sets up every namespace from inside, all at once.
+func (c *cluster) configure(ctx context.Context) error {
+	configs := map[string]netconf.Config{wiring: c.wiringConfig(), "outside": c.outsideConfig()}
+	for n, name := range nodeNames(c.spec.Nodes) {
+		configs[nodePlace(name)] = c.nodeConfig(n)
+	}
+	for _, pod := range c.work.pods {
+		configs[podPlace(pod)] = c.podConfig(pod)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for place, config := range configs {
+		group.Go(func() error {
+			_, err := netconf.Configure.Call(ctx, c.processes[place].conn, config, nil)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// startPrograms starts kube-proxy's code on the nodes, the pods' containers, and the outside's DNS server.
+func (c *cluster) startPrograms(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for n, name := range nodeNames(c.spec.Nodes) {
+		place := nodePlace(name)
+		c.told[place] = "kube-proxy"
+		group.Go(func() error {
+			return c.startProgram(ctx, place, "kube-proxy", []string{
+				filepath.Join(c.lab.Bin, "relapse-kube-proxy"), "--mode", c.spec.Proxy, "--node-name", name, "--node-ip", nodeIP(n),
+				"--cluster-cidr", podCIDR.String(), "--service-cidr", serviceCIDR.String(),
+			}, nil)
+		})
+	}
+	for _, pod := range c.work.pods {
+		for _, container := range pod.Spec.Containers {
+			if container.Image == corednsImage {
+				c.told[podPlace(pod)] = "coredns"
+				group.Go(func() error { return c.startCoreDNS(ctx, podPlace(pod), "coredns", corefile, "--api", apiAddress) })
+				continue
+			}
+			argv := append([]string{filepath.Join(c.lab.Bin, "relapse-agent")}, container.Args...)
+			if len(container.Args) == 0 {
+				argv = append(argv, "pause")
+			}
+			group.Go(func() error { return c.startProgram(ctx, podPlace(pod), container.Name, argv, nil) })
+		}
+	}
+	group.Go(func() error { return c.CoreDNS(ctx, "outside", "outside-dns", outsideCorefile) })
+	return group.Wait()
+}
+
+func (c *cluster) startProgram(ctx context.Context, place, name string, argv []string, files map[string]string) error {
+	logs, err := filepath.Abs(filepath.Join(c.spec.Logs, strings.ReplaceAll(place, "/", "-")+"-"+name+".log"))
+	if err != nil {
+		return err
+	}
+	_, err = program.Start.Call(ctx, c.processes[place].conn, program.Spec{Name: name, Argv: argv, Files: files, Logs: logs}, nil)
+	return err
+}
+
+func (c *cluster) startCoreDNS(ctx context.Context, place, name, corefile string, args ...string) error {
+	path := "/run/relapse/" + name + "/Corefile"
+	argv := append([]string{filepath.Join(c.lab.Bin, "relapse-coredns"), "--conf", path}, args...)
+	return c.startProgram(ctx, place, name, argv, map[string]string{path: corefile})
+}
+
+// CoreDNS starts a CoreDNS that needs no API, and waits until it listens.
+func (c *cluster) CoreDNS(ctx context.Context, place, name, corefile string) error {
+	if err := c.startCoreDNS(ctx, place, name, corefile); err != nil {
+		return err
+	}
+	_, err := program.Send.Call(ctx, c.processes[place].conn, program.Input{Name: name, Line: `{"revision":0}`, Expect: `"synced":0`}, nil)
+	return err
+}
+
+// StopCoreDNS ends it.
+func (c *cluster) StopCoreDNS(ctx context.Context, place, name string) error {
+	_, err := program.Stop.Call(ctx, c.processes[place].conn, name, nil)
+	return err
+}
+
+// tell sends the state of the cluster to all that act on it, and returns when they have.
+func (c *cluster) tell(ctx context.Context) error {
+	c.mu.Lock()
+	c.state.Revision++
+	c.state.Services, c.state.Pods, c.state.EndpointSlices, c.state.Namespaces = c.work.services, c.work.pods, nil, nil
+	namespaces := map[string]bool{metav1.NamespaceDefault: true, metav1.NamespaceSystem: true}
+	for _, s := range c.work.services {
+		c.state.EndpointSlices = append(c.state.EndpointSlices, endpoints(s, c.work.pods))
+		namespaces[s.Namespace] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(namespaces)) {
+		c.state.Namespaces = append(c.state.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	line, err := json.Marshal(c.state)
+	revision := c.state.Revision
+	c.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for place, name := range c.told {
+		group.Go(func() error {
+			in := program.Input{Name: name, Line: string(line), Expect: fmt.Sprintf(`"synced":%d`, revision)}
+			_, err := program.Send.Call(ctx, c.processes[place].conn, in, nil)
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// AddService adds a Service to the cluster.
+func (c *cluster) AddService(ctx context.Context, add clusters.Service) (string, error) {
+	s := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: add.Namespace, Name: add.Name}, Spec: corev1.ServiceSpec{Selector: add.Selector},
+	}
+	for _, p := range add.Ports {
+		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: corev1.Protocol(p.Protocol), Port: p.Port})
+	}
+	c.mu.Lock()
+	err := c.addresses.assign(s)
+	c.work.services = append(slices.Clone(c.work.services), s)
+	c.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	return s.Spec.ClusterIP, c.tell(ctx)
+}
+
+// RemoveService takes a Service away.
+func (c *cluster) RemoveService(ctx context.Context, namespace, name string) error {
+	c.mu.Lock()
+	c.work.services = slices.DeleteFunc(slices.Clone(c.work.services), func(s *corev1.Service) bool {
+		if s.Namespace == namespace && s.Name == name {
+			delete(c.addresses.used, s.Spec.ClusterIP)
+			return true
+		}
+		return false
+	})
+	c.mu.Unlock()
+	return c.tell(ctx)
+}
+
+// Places lists the places that have an agent, less the wiring.
+func (c *cluster) Places() []string {
+	var places []string
+	for place := range c.processes {
+		if place != wiring {
+			places = append(places, place)
+		}
+	}
+	slices.Sort(places)
+	return places
+}
+
+// Resolve turns a selector into places.
+func (c *cluster) Resolve(on string) ([]string, error) {
+	var places []string
+	if on == "nodes" {
+		for _, name := range nodeNames(c.spec.Nodes) {
+			places = append(places, nodePlace(name))
+		}
+		return places, nil
+	}
+	if name, ok := strings.CutPrefix(on, "node-of/"); ok {
+		for _, pod := range c.podsNamed(name) {
+			if place := nodePlace(pod.Spec.NodeName); !slices.Contains(places, place) {
+				places = append(places, place)
+			}
+		}
+	} else if name, ok := strings.CutPrefix(on, "pod/"); ok {
+		for _, pod := range c.podsNamed(name) {
+			places = append(places, podPlace(pod))
+		}
+	} else if _, ok := c.processes[on]; ok {
+		places = []string{on}
+	}
+	if len(places) == 0 {
+		return nil, fmt.Errorf("%s: there is no such place; there are nodes, %s", on, strings.Join(c.Places(), ", "))
+	}
+	return places, nil
+}
+
+// podsNamed returns the pod with this name, or the pods of the Deployment with this name.
+func (c *cluster) podsNamed(name string) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, pod := range c.work.pods {
+		if pod.Name == name || pod.Annotations[ownerLabel] == name {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// Agent of a place, or nil.
+func (c *cluster) Agent(place string) *agent.Conn {
+	if p, ok := c.processes[place]; ok {
+		return p.conn
+	}
+	return nil
+}
+
+// PID of the agent of a place, or 0.
+func (c *cluster) PID(place string) int {
+	if p, ok := c.processes[place]; ok {
+		return p.cmd.Process.Pid
+	}
+	return 0
+}
+
+// Close ends all agents, and with them everything else.
+func (c *cluster) Close(ctx context.Context) error {
+	c.mu.Lock()
+	processes := slices.Collect(maps.Values(c.processes))
+	c.mu.Unlock()
+	errs := make([]error, len(processes))
+	var all sync.WaitGroup
+	for i, p := range processes {
+		all.Go(func() { errs[i] = p.end(ctx) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}

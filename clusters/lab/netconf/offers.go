@@ -1,0 +1,80 @@
+package netconf
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/faults/ctnetlink"
+	"github.com/relapse-k8s/relapse/faults/hold"
+	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/undo"
+)
+
+// ProbeOffers finds out, by trying, what the kernel gives in a namespace. It is for an agent whose namespace goes with it.
+var ProbeOffers = agent.Op[agent.None, agent.None, map[string]clusters.Offer]{Name: "offers"}
+
+// HandleProbeOffers serves ProbeOffers.
+func HandleProbeOffers(ctx context.Context, _ agent.None, _ func(agent.None)) (map[string]clusters.Offer, error) {
+	// A namespace is tied to the thread that made a socket: all that follows stays on one.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	offers := map[string]clusters.Offer{}
+	offer := func(name, yes, remedy string, try func() error) {
+		offers[name] = clusters.Offer{OK: true, Why: yes}
+		if err := try(); err != nil {
+			offers[name] = clusters.Offer{Why: fmt.Sprintf("%v; %s", err, remedy)}
+		}
+	}
+	offer("nfqueue", "", "the kernel needs CONFIG_NETFILTER_NETLINK_QUEUE and either NFT_QUEUE or NFT_COMPAT with NETFILTER_XT_TARGET_NFQUEUE", func() error {
+		h, err := hold.Start(ctx, hold.Spec{Name: "relapse_offer", Queue: 1, Match: hold.Match{Proto: 17, DstPort: 53, New: true}, Hook: hold.Forward, Policy: hold.Pass{}})
+		if err != nil {
+			return err
+		}
+		why := "tried: " + string(h.Via())
+		err = h.Close()
+		offers["nfqueue"] = clusters.Offer{OK: err == nil, Why: why}
+		return err
+	})
+	var stats ctnetlink.Stats
+	offer("conntrack", "tried: ctnetlink answers", "the kernel needs CONFIG_NF_CT_NETLINK (modprobe nf_conntrack_netlink)", func() error {
+		table, err := ctnetlink.Open()
+		if err != nil {
+			return err
+		}
+		defer table.Close()
+		stats, err = table.Stats(ctx)
+		return err
+	})
+	offer("conntrack-clash-resolve", "the kernel counts clash_resolve", "it came with Linux 5.10", func() error {
+		if _, ok := stats["clash_resolve"]; !ok {
+			return errors.New("the kernel does not count clash_resolve")
+		}
+		return nil
+	})
+	offer("conntrack-timeouts", "tried: a node's namespace has its own time-outs", "run as root: older kernels keep these settings from user namespaces", func() error {
+		const key = "net.netfilter.nf_conntrack_tcp_timeout_time_wait"
+		old, err := undo.ReadSysctl(key)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(undo.SysctlPath(key), []byte(old), 0o644)
+	})
+	offer("bridge-netfilter", "net.bridge is there", "modprobe br_netfilter", func() error {
+		_, err := os.Stat("/proc/sys/net/bridge/bridge-nf-call-iptables")
+		if errors.Is(err, fs.ErrNotExist) {
+			return errors.New("bridged packets do not pass netfilter")
+		}
+		return err
+	})
+	offer("vxlan", "tried: a device was made", "modprobe vxlan", func() error {
+		return netlink.LinkAdd(&netlink.Vxlan{LinkAttrs: named("offer"), VxlanId: 1, Port: 8472})
+	})
+	return offers, nil
+}

@@ -1,0 +1,120 @@
+package lab
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The lab's images. A pod's program is one of relapse's own; what looks like an image name says which.
+const (
+	agentImage   = "relapse"
+	corednsImage = "coredns"
+)
+
+// workload is what a list of objects comes to: Deployments are Pods by now.
+type workload struct {
+	pods     []*corev1.Pod
+	services []*corev1.Service
+}
+
+// parse reads objects that Check has found no fault with.
+func parse(objects [][]byte) (workload, error) {
+	var w workload
+	for _, object := range objects {
+		var head metav1.TypeMeta
+		if err := json.Unmarshal(object, &head); err != nil {
+			return w, err
+		}
+		var err error
+		switch head.Kind {
+		case "Pod":
+			err = add(object, func(p *corev1.Pod) { w.pods = append(w.pods, p) })
+		case "Deployment":
+			err = add(object, func(d *appsv1.Deployment) { w.pods = append(w.pods, replicas(d)...) })
+		case "Service":
+			err = add(object, func(s *corev1.Service) { w.services = append(w.services, s) })
+		default:
+			err = fmt.Errorf("the lab has no objects of kind %s", head.Kind)
+		}
+		if err != nil {
+			return w, err
+		}
+	}
+	for _, p := range w.pods {
+		namespaced(&p.ObjectMeta)
+	}
+	for _, s := range w.services {
+		namespaced(&s.ObjectMeta)
+	}
+	return w, nil
+}
+
+func add[T any](object []byte, to func(*T)) error {
+	into := new(T)
+	if err := json.Unmarshal(object, into); err != nil {
+		return err
+	}
+	to(into)
+	return nil
+}
+
+func namespaced(meta *metav1.ObjectMeta) {
+	if meta.Namespace == "" {
+		meta.Namespace = metav1.NamespaceDefault
+	}
+}
+
+// ownerLabel remembers the Deployment of a Pod.
+const ownerLabel = "relapse.dev/deployment"
+
+func replicas(d *appsv1.Deployment) []*corev1.Pod {
+	count := int32(1)
+	if d.Spec.Replicas != nil {
+		count = *d.Spec.Replicas
+	}
+	var pods []*corev1.Pod
+	for i := range count {
+		pod := &corev1.Pod{ObjectMeta: *d.Spec.Template.ObjectMeta.DeepCopy(), Spec: *d.Spec.Template.Spec.DeepCopy()}
+		pod.Name, pod.Namespace = fmt.Sprintf("%s-%d", d.Name, i), d.Namespace
+		pod.Annotations = map[string]string{ownerLabel: d.Name}
+		pods = append(pods, pod)
+	}
+	return pods
+}
+
+// check says what is wrong with the objects together.
+func (w workload) check(nodes int) []error {
+	var errs []error
+	for _, pod := range w.pods {
+		if pod.Spec.NodeName != "" && !slices.Contains(nodeNames(nodes), pod.Spec.NodeName) {
+			errs = append(errs, fmt.Errorf("Pod %s: spec.nodeName: there is no %s among %v", pod.Name, pod.Spec.NodeName, nodeNames(nodes)))
+		}
+		for i, c := range pod.Spec.Containers {
+			if c.Image != agentImage && (c.Image != corednsImage || pod.Namespace != metav1.NamespaceSystem) {
+				errs = append(errs, fmt.Errorf("Pod %s: spec.containers[%d].image: %q: the lab runs only the image %s, with the arguments server ADDRESS or pause", pod.Name, i, c.Image, agentImage))
+			}
+		}
+	}
+	for _, s := range w.services {
+		if s.Spec.Type != "" && s.Spec.Type != corev1.ServiceTypeClusterIP {
+			errs = append(errs, fmt.Errorf("Service %s: spec.type: the lab has only ClusterIP", s.Name))
+		}
+		if len(s.Spec.Selector) == 0 {
+			errs = append(errs, fmt.Errorf("Service %s: spec.selector: the lab needs one", s.Name))
+		}
+	}
+	return errs
+}
+
+func nodeNames(n int) []string {
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprintf("node-%d", i+1))
+	}
+	return names
+}

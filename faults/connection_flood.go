@@ -1,0 +1,119 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ConnectionFlood opens short TCP connections without a pause, as a client without a connection pool does: each is opened,
+// gets an answer, is closed, and stays in the conntrack table for a while.
+type ConnectionFlood struct {
+	// To is host:port of a server that answers what it is sent. A name is looked up once, at the start.
+	To string `json:"to"`
+	// Burst is how many connections are made at once at the start.
+	Burst int `json:"burst,omitempty" jsonschema:"minimum=0,maximum=100000"`
+	// Rate is how many connections a second are begun after that.
+	Rate int `json:"rate" jsonschema:"minimum=1,maximum=5000"`
+
+	address                  string
+	attempts, opened, failed atomic.Uint64
+}
+
+const (
+	// floodParallel bounds the connections that are under way at once.
+	floodParallel = 256
+	// floodTimeout is how long a connection may take; it bounds the end of the flood too.
+	floodTimeout = 500 * time.Millisecond
+)
+
+// Apply makes the burst, and starts the rest.
+func (c *ConnectionFlood) Apply(ctx context.Context, ns *Namespace) error {
+	host, port, err := net.SplitHostPort(c.To)
+	if err != nil {
+		return err
+	}
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return err
+	}
+	c.address = net.JoinHostPort(addresses[0], port)
+	flood, cancel := context.WithCancel(context.Background())
+	slots := make(chan struct{}, floodParallel)
+	var all sync.WaitGroup
+	if err := ns.Scope.PushFunc("end the flood", func(context.Context) error {
+		cancel()
+		all.Wait()
+		return nil
+	}); err != nil {
+		cancel()
+		return err
+	}
+	one := func(ctx context.Context) {
+		select {
+		case slots <- struct{}{}:
+			all.Go(func() { c.one(ctx); <-slots })
+		case <-ctx.Done():
+		}
+	}
+	for range c.Burst {
+		one(flood)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	all.Go(func() {
+		tick := time.NewTicker(time.Second / time.Duration(c.Rate))
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				one(flood)
+			case <-flood.Done():
+				return
+			}
+		}
+	})
+	return nil
+}
+
+func (c *ConnectionFlood) one(ctx context.Context) {
+	c.attempts.Add(1)
+	if err := exchange(ctx, c.address); err != nil {
+		c.failed.Add(1)
+		return
+	}
+	c.opened.Add(1)
+}
+
+// exchange opens a connection, sends a line and waits until it comes back.
+func exchange(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, floodTimeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	deadline, _ := ctx.Deadline()
+	line := []byte("relapse\n")
+	answer := make([]byte, len(line))
+	_, err1 := conn.Write(line)
+	err2 := conn.SetReadDeadline(deadline)
+	if _, err := io.ReadFull(conn, answer); err != nil || err1 != nil || err2 != nil {
+		return fmt.Errorf("%s: %w", address, errors.Join(err1, err2, err))
+	}
+	return nil
+}
+
+// Readings: attempts is how many connections were begun, opened how many got their answer, failed how many did not.
+func (c *ConnectionFlood) Readings(context.Context) (map[string]float64, error) {
+	return map[string]float64{
+		"attempts": float64(c.attempts.Load()), "opened": float64(c.opened.Load()), "failed": float64(c.failed.Load()),
+	}, nil
+}

@@ -1,0 +1,43 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/relapse-k8s/relapse/harness/readers"
+	"github.com/relapse-k8s/relapse/harness/undo"
+)
+
+// ConntrackMax sets nf_conntrack_max, which holds for every network namespace of the machine. It is refused while a
+// namespace that is not the run's own has more entries than that.
+type ConntrackMax struct {
+	// Value is the new limit, in entries.
+	Value int `json:"value" jsonschema:"minimum=1"`
+}
+
+const conntrackMaxKey = "net.netfilter.nf_conntrack_max"
+
+// Apply sets the limit.
+func (c *ConntrackMax) Apply(_ context.Context, ns *Namespace) error {
+	counts, err := readers.ConntrackCounts()
+	if err != nil {
+		return err
+	}
+	for _, n := range counts {
+		if n.Entries > c.Value && n.Run != ns.Run {
+			return fmt.Errorf("refused: the network namespace net:[%d] of process %d (%s) has %d conntrack entries, more than the new limit of %d", n.Netns, n.PID, n.Command, n.Entries, c.Value)
+		}
+	}
+	return ns.Scope.SetSysctl(conntrackMaxKey, strconv.Itoa(c.Value))
+}
+
+// Readings: max is the limit now.
+func (c *ConntrackMax) Readings(context.Context) (map[string]float64, error) {
+	text, err := undo.ReadSysctl(conntrackMaxKey)
+	if err != nil {
+		return nil, err
+	}
+	now, err := strconv.ParseFloat(text, 64)
+	return map[string]float64{"max": now}, err
+}

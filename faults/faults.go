@@ -1,0 +1,49 @@
+// Package faults holds every change that scenarios can make: faults and remedies are the same thing. A change is one file
+// and one line of the catalogue; the fields of its struct are its settings, and their comments are the schema's.
+package faults
+
+import (
+	"context"
+
+	"github.com/relapse-k8s/relapse/harness/program"
+	"github.com/relapse-k8s/relapse/harness/undo"
+)
+
+// Catalogue lists every change by the name that scenarios use.
+var Catalogue = map[string]func() any{
+	"connection-flood":    func() any { return &ConnectionFlood{} },
+	"conntrack-flush":     func() any { return &ConntrackFlush{} },
+	"conntrack-max":       func() any { return &ConntrackMax{} },
+	"conntrack-occupy":    func() any { return &ConntrackOccupy{} },
+	"dns-config":          func() any { return &DNSConfig{} },
+	"hold-pairs":          func() any { return &HoldPairs{} },
+	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
+	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
+	"notrack":             func() any { return &NoTrack{} },
+	"sysctl":              func() any { return &Sysctl{} },
+}
+
+// Change is made at one place, by the agent that lives there. A change to the cluster as a whole implements
+// site.ClusterChange instead.
+type Change interface {
+	// Apply makes the change. Before each thing that it alters it writes down in ns.Scope how to undo it. What goes on after
+	// Apply has returned ends by a function in the scope, not with ctx.
+	Apply(ctx context.Context, ns *Namespace) error
+}
+
+// Reporter is a change that says something of itself: numbers that prove that it is in effect.
+type Reporter interface {
+	Readings(ctx context.Context) (map[string]float64, error)
+}
+
+// Namespace is the place where a change is made, as the change sees it.
+type Namespace struct {
+	// Scope of the undo list that belongs to the change.
+	Scope *undo.Scope
+	// Programs of the agent.
+	Programs *program.Manager
+	// Run and Place are the run's id, and the place: node/node-1, pod/client, outside, host.
+	Run, Place string
+	// Name is a name for nft tables and the like that no other change of any run has.
+	Name string
+}

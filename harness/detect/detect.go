@@ -1,0 +1,87 @@
+// Package detect decides, from what was recorded in one phase, whether a documented way to see a failure sees it, and
+// whether the bounds that a scenario sets on readings and probes hold. It is pure: no clock, no I/O, no randomness.
+//
+// # What a history must hold
+//
+//   - A phase lies between a phase-begin and a phase-end event with its lane and name.
+//   - Samples and readings carry the lane and phase they belong to.
+//   - Every reader is read at every place twice in a phase: At "begin", after the changes of the phase are made and its waits
+//     are over, and At "end", after the last attempt. A rise is the difference; nothing is taken to have started at zero.
+//     Readings with At empty are for people to look at and decide nothing.
+//   - A reading names its concrete place (node/node-1, pod/client-7d4f) and, in For, the scenario's selectors that cover it.
+//   - A line of the kernel's log belongs to the phases during which it was seen, from their begin readings to their end,
+//     whatever lane it is noted under: the kernel has one log.
+package detect
+
+import "github.com/relapse-k8s/relapse/harness/history"
+
+// Detector is one documented way to see a failure. Its fields are its settings in scenario files. A detector may also have
+// a method Validate() error, which a scenario's loader calls.
+type Detector interface {
+	Decide(w Window) Result
+}
+
+// HostWide is what a detector implements that looks at something of which the machine has only one, such as the kernel's
+// log: it is asked once for all lanes of a phase, not lane by lane.
+type HostWide interface {
+	Detector
+	HostWide()
+}
+
+// Result is what a detector says of a window.
+type Result struct {
+	// Fired is whether it sees the failure.
+	Fired bool
+	// Reading is the number that it decided by.
+	Reading float64
+	// Text is the reading as a person would say it.
+	Text string
+	// Blind is true where there was nothing to decide by. A blind detector has not fired, but nor was it quiet.
+	Blind bool
+}
+
+var (
+	_ Detector = (*Counter)(nil)
+	_ Detector = (*Latency)(nil)
+	_ HostWide = (*KernelLog)(nil)
+)
+
+// Window is what was recorded in one phase of one lane, or of several lanes together.
+type Window struct {
+	// Attempts is how many the symptom's probe made.
+	Attempts int
+	// Counters are the readings at the phase's begin and end, one entry for each lane, reader and place.
+	Counters []Counters
+	// Samples are the attempts of all probes.
+	Samples []history.Sample
+	// Logs are the lines of logs seen in the phase.
+	Logs []history.Log
+	// Nodes holds the inodes of the run's node namespaces, by which a kernel log line is told from a stranger's.
+	Nodes map[uint64]bool
+}
+
+// Counters is what one reader saw at one place. Begin or End is nil where it was not read.
+type Counters struct {
+	Reader     string
+	On         string
+	For        []string
+	Begin, End map[string]float64
+}
+
+// Merge puts windows of several lanes together: samples are pooled, counters stand side by side to be added up.
+func Merge(windows ...Window) Window {
+	var all Window
+	for _, w := range windows {
+		all.Attempts += w.Attempts
+		all.Counters = append(all.Counters, w.Counters...)
+		all.Samples = append(all.Samples, w.Samples...)
+		all.Logs = append(all.Logs, w.Logs...)
+		for inode := range w.Nodes {
+			if all.Nodes == nil {
+				all.Nodes = map[uint64]bool{}
+			}
+			all.Nodes[inode] = true
+		}
+	}
+	return all
+}

@@ -1,0 +1,120 @@
+package fingerprint
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/relapse-k8s/relapse/harness/undo"
+	"golang.org/x/sys/unix"
+)
+
+// volatile are the settings that are left out, as patterns of paths under /proc/sys/net, and why.
+var volatile = []struct{ pattern, why string }{
+	{"netfilter/nf_conntrack_count", "a counter: the number of entries now"},
+	{"ipv4/route/flush", "an order, not a setting"},
+	{"ipv6/route/flush", "an order, not a setting"},
+	{"ipv6/conf/*/stable_secret", "a secret, which has no place in a report"},
+	{"ipv4/tcp_fastopen_key", "a secret, made up when it is first needed"},
+	{"core/netdev_rss_key", "made up when it is first needed"},
+	{"ipv4/tcp_available_congestion_control", "grows when a module is loaded, and modules stay"},
+	{"ipv4/tcp_allowed_congestion_control", "grows when a module is loaded, and modules stay"},
+	{"ipv4/tcp_available_ulp", "grows when a module is loaded, and modules stay"},
+	{"mptcp/available_schedulers", "grows when a module is loaded, and modules stay"},
+	{"mptcp/available_path_managers", "grows when a module is loaded, and modules stay"},
+}
+
+func isVolatile(file string) bool {
+	for _, v := range volatile {
+		if ok, _ := path.Match(v.pattern, file); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// takeSysctls reads every setting under net. They are a thousand small files, so it goes by plain system calls relative to the
+// open folder: no path is walked twice and nothing is registered with Go's poller.
+func (fp *Fingerprint) takeSysctls() error {
+	fd, err := unix.Open("/proc/sys/net", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("/proc/sys/net: %w", err)
+	}
+	w := sysctlWalk{values: map[string]string{}, dents: make([]byte, 32<<10), value: make([]byte, 16<<10)}
+	if err := w.folder(fd, ""); err != nil {
+		return err
+	}
+	fp.Sysctls = w.values
+	return nil
+}
+
+type sysctlWalk struct {
+	values map[string]string
+	dents  []byte
+	value  []byte
+}
+
+// folder reads what is in the open folder fd, and closes it.
+func (w *sysctlWalk) folder(fd int, name string) error {
+	defer func() { _ = unix.Close(fd) }()
+	names, err := w.list(fd)
+	if err != nil {
+		return fmt.Errorf("/proc/sys/net/%s: %w", name, err)
+	}
+	for _, entry := range names {
+		full := name + entry
+		if isVolatile(full) {
+			continue
+		}
+		child, err := unix.Openat(fd, entry, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+			// A link that went meanwhile, or a setting that may only be written.
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("/proc/sys/net/%s: %w", full, err)
+		}
+		n, err := unix.Read(child, w.value)
+		if errors.Is(err, unix.EISDIR) {
+			if err := w.folder(child, full+"/"); err != nil {
+				return err
+			}
+			continue
+		}
+		_ = unix.Close(child)
+		if err != nil {
+			// The kernel refuses to read some that are not set, and those of a link that is going.
+			continue
+		}
+		w.values[undo.SysctlKey("/proc/sys/net/"+full)] = strings.TrimRight(string(w.value[:n]), "\n")
+	}
+	return nil
+}
+
+func (w *sysctlWalk) list(fd int) ([]string, error) {
+	var names []string
+	for {
+		n, err := unix.ReadDirent(fd, w.dents)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n <= 0 {
+			return names, err
+		}
+		_, _, names = unix.ParseDirent(w.dents[:n], -1, names)
+	}
+}
+
+// sysctlLink is the link that a setting belongs to, as in net.ipv4.conf.eth0.rp_filter.
+func sysctlLink(key string) string {
+	parts := strings.Split(key, ".")
+	if len(parts) < 5 || parts[0] != "net" || (parts[2] != "conf" && parts[2] != "neigh") {
+		return ""
+	}
+	if parts[3] == "all" || parts[3] == "default" {
+		return ""
+	}
+	return strings.ReplaceAll(parts[3], "/", ".")
+}

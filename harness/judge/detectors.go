@@ -1,0 +1,162 @@
+package judge
+
+import (
+	"fmt"
+
+	"github.com/relapse-k8s/relapse/harness/detect"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// due says whether the detectors must fire in a phase, must be quiet, or (nil) are only shown: in a near miss that stays
+// healthy, a detector that fires is no fault of the run but worth seeing, or a claim.
+func (t *trial) due(p scenario.Phase, b branch) *bool {
+	fire := true
+	switch p.Kind {
+	case "baseline", "remedy", "restored":
+		fire = false
+	case "fault":
+		fire = !t.repaired
+	case "control":
+		if b.control.Expect != "symptom" {
+			return nil
+		}
+	}
+	return &fire
+}
+
+// detection returns the detectors of the variant.
+func (t *trial) detection() []scenario.Detector {
+	var all []scenario.Detector
+	for _, d := range t.s.Detection {
+		if applies(d.Variants, t.v.ID) {
+			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// decide asks a detector. What is no detector sees nothing.
+func decide(d scenario.Detector, w detect.Window) detect.Result {
+	detector, ok := d.Use.Config.(detect.Detector)
+	if !ok {
+		return detect.Result{Blind: true, Text: fmt.Sprintf("%q is not in the catalogue of detectors", d.Use.Name)}
+	}
+	return detector.Decide(w)
+}
+
+func hostWide(d scenario.Detector) bool {
+	_, is := d.Use.Config.(detect.HostWide)
+	return is
+}
+
+// detectors asks those that look at one lane.
+func (t *trial) detectors(p scenario.Phase, b branch, s *stage) []finding {
+	var findings []finding
+	due := t.due(p, b)
+	if due == nil {
+		return nil
+	}
+	for _, d := range t.detection() {
+		if !hostWide(d) {
+			findings = append(findings, t.detector(p, d, *due, decide(d, s.window)))
+		}
+	}
+	return findings
+}
+
+// detector is the finding on what a detector said.
+func (t *trial) detector(p scenario.Phase, d scenario.Detector, due bool, got detect.Result) finding {
+	f := finding{seen: got.Text, ok: got.Fired == due && !got.Blind, outcome: Fail}
+	switch {
+	case due:
+		f.what = "detector " + d.ID + " fires"
+		f.reason = fmt.Sprintf("detector %s stayed silent %s: %s", d.ID, when(p), got.Text)
+	default:
+		f.what = "detector " + d.ID + " is quiet"
+		f.reason = fmt.Sprintf("detector %s fired %s: %s", d.ID, when(p), got.Text)
+	}
+	switch p.Kind {
+	case "baseline":
+		f.outcome = Inconclusive
+		f.reason = fmt.Sprintf("detector %s already fired before the fault: %s", d.ID, got.Text)
+	case "remedy":
+		f.reason = fmt.Sprintf("detector %s still fired %s: %s", d.ID, when(p), got.Text)
+	}
+	if got.Blind {
+		f.outcome = Inconclusive
+		f.reason = fmt.Sprintf("detector %s had nothing to see %s: %s", d.ID, when(p), got.Text)
+	}
+	return f
+}
+
+// wide is the window for detectors that look at what the machine has only one of. Where they must fire, a line for any node
+// of the run will do, for the kernel limits the rate of its messages over all of them. Where they must be quiet, only what
+// the lanes themselves have caused counts against them.
+func (t *trial) wide(p scenario.Phase, due *bool, lanes []*lane, pooled *stage) detect.Window {
+	w := pooled.window
+	w.Nodes, w.Logs = t.r.all, nil
+	mayFire := due != nil && *due
+	for _, e := range t.r.logs {
+		for _, l := range lanes {
+			s := l.stage(p.String())
+			if s.ended && e.T >= s.from && e.T <= s.to && (mayFire || t.r.caused(l, e)) {
+				w.Logs = append(w.Logs, *e.Log)
+				break
+			}
+		}
+	}
+	return w
+}
+
+// caused reports whether a log line must be taken to be a lane's own. Where the kernel does not say whose it is, it is
+// another lane's if that was under the fault then.
+func (r *record) caused(l *lane, e history.Event) bool {
+	if e.Log.Netns != 0 {
+		return r.nodes[l.name][e.Log.Netns]
+	}
+	if e.Lane != "" {
+		return e.Lane == l.name
+	}
+	for name, other := range r.lanes {
+		if name == l.name {
+			continue
+		}
+		for phase, s := range other.stages {
+			p, err := scenario.ParsePhase(phase)
+			loud := err == nil && (p.Kind == "fault" || p.Kind == "relapse" || p.Kind == "control")
+			if loud && s.begun && e.T >= s.began && (!s.ended || e.T <= s.to) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// detected sums up what the detectors say of a phase over its lanes. One has fired when it fired in every lane; where it must
+// be quiet, one lane is enough.
+func (t *trial) detected(due *bool, stages []*stage, pooled *stage, wide detect.Window) (shown map[string]Detected, everywhere map[string]bool) {
+	shown, everywhere = map[string]Detected{}, map[string]bool{}
+	for _, d := range t.detection() {
+		window := pooled.window
+		if hostWide(d) {
+			window = wide
+		}
+		got := decide(d, window)
+		all, any := got.Fired, got.Fired
+		if !hostWide(d) {
+			all, any = len(stages) > 0, false
+			for _, s := range stages {
+				fired := decide(d, s.window).Fired
+				all, any = all && fired, any || fired
+			}
+		}
+		everywhere[d.ID] = all
+		one := Detected{Fired: all, Reading: got.Reading, Text: got.Text, Expected: due}
+		if due != nil && !*due {
+			one.Fired = any
+		}
+		shown[d.ID] = one
+	}
+	return shown, everywhere
+}

@@ -1,0 +1,281 @@
+package judge
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/relapse-k8s/relapse/harness/detect"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// trial is one variant being judged.
+type trial struct {
+	s        *scenario.Scenario
+	v        *scenario.Variant
+	r        *record
+	repaired bool
+	// attempts is how many the symptom's probe must make in a phase.
+	attempts int
+	branches []branch
+}
+
+// rule returns the findings on one phase, of one lane or of several pooled; b is the lane's branch.
+func (t *trial) rule(p scenario.Phase, b branch, s *stage) []finding {
+	findings := t.whole(p, s)
+	if conclude(findings).outcome == Pass {
+		switch p.Kind {
+		case "baseline":
+			findings = append(findings, t.baseline(p, s)...)
+		case "fault":
+			findings = append(findings, t.fault(p, s)...)
+		case "remedy":
+			findings = append(findings, t.remedy(p, b, s)...)
+		case "relapse":
+			findings = append(findings, t.relapse(p, b, s)...)
+		case "control":
+			findings = append(findings, t.control(p, b, s)...)
+		case "restored":
+			findings = append(findings, t.waits(s, nil, "the cluster did not come back")...)
+			findings = append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
+		}
+		findings = append(findings, t.detectors(p, b, s)...)
+	}
+	if p.Kind == "restored" {
+		findings = append(findings, t.left(s)...)
+	}
+	return findings
+}
+
+// whole are the gates that a phase ran from its begin to its end without an error.
+func (t *trial) whole(p scenario.Phase, s *stage) []finding {
+	ran := gate("the phase runs to its end", "it did", true, "")
+	switch {
+	case len(s.errors) > 0:
+		ran = gate(ran.what, s.errors[0], false, fmt.Sprintf("the run broke down %s: %s", when(p), s.errors[0]))
+	case !s.begun && !s.ended:
+		ran = gate(ran.what, "it was never reached", false, fmt.Sprintf("phase %s was never reached", p))
+	case !s.begun:
+		ran = gate(ran.what, "its begin is not in the history", false, fmt.Sprintf("the begin of phase %s is missing", p))
+	case !s.ended:
+		ran = gate(ran.what, "it never ended", false, fmt.Sprintf("phase %s never ended", p))
+	}
+	return []finding{ran}
+}
+
+func (t *trial) baseline(p scenario.Phase, s *stage) []finding {
+	return append(t.waits(s, nil, "the lab was not ready"), t.healthy(p, t.s.Healthy, s, Inconclusive)...)
+}
+
+func (t *trial) fault(p scenario.Phase, s *stage) []finding {
+	const never = "the fault was never in effect"
+	findings := t.made(s, t.v.Fault.Changes, never)
+	findings = append(findings, t.waits(s, t.v.Fault.Effective, never)...)
+	findings = append(findings, t.enough(s, p))
+	if t.repaired {
+		// Here the symptom cannot show that the fault was there: only its proof can, and without it this variant has failed.
+		for _, f := range t.readings(s, t.v.Fault.Proof, never) {
+			f.gate, f.outcome = false, Fail
+			findings = append(findings, f)
+		}
+		findings = append(findings, t.absent(s, "the failure came back, though "+t.v.RepairedBy+" is offered"))
+		return append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
+	}
+	findings = append(findings, t.readings(s, t.v.Fault.Proof, never)...)
+	return append(findings, t.sick(p, s, "the failure did not come back "+when(p))...)
+}
+
+// sick are the findings of a phase that shows the failure.
+func (t *trial) sick(p scenario.Phase, s *stage, lead string) []finding {
+	return append([]finding{t.shown(s, lead)}, t.healthy(p, t.v.Symptom.Also, s, Fail)...)
+}
+
+func (t *trial) remedy(p scenario.Phase, b branch, s *stage) []finding {
+	never := "remedy " + b.id + " never took effect"
+	findings := t.made(s, t.v.Fault.Changes, "nothing shows that the fault was still being applied "+when(p))
+	findings = append(findings, t.made(s, b.remedy.Changes, never)...)
+	findings = append(findings, t.waits(s, b.remedy.Effective, never)...)
+	findings = append(findings, t.enough(s, p))
+	findings = append(findings, t.readings(s, t.v.Fault.StillApplied, "nothing shows that the fault was still being applied "+when(p))...)
+	findings = append(findings, t.absent(s, "remedy "+b.id+" did not cure it"))
+	healthy := t.s.Healthy
+	if len(b.remedy.Healthy) > 0 {
+		healthy = b.remedy.Healthy
+	}
+	return append(findings, t.healthy(p, healthy, s, Fail)...)
+}
+
+func (t *trial) relapse(p scenario.Phase, b branch, s *stage) []finding {
+	never := "the fault was not in effect " + when(p)
+	findings := t.made(s, t.v.Fault.Changes, never)
+	findings = append(findings, t.unmade(s, b.remedy.Changes, "remedy "+b.id+" was not withdrawn")...)
+	findings = append(findings, t.waits(s, join(t.v.Fault.Effective, b.remedy.Relapse), never)...)
+	findings = append(findings, t.enough(s, p))
+	findings = append(findings, t.readings(s, t.v.Fault.Proof, never)...)
+	return append(findings, t.sick(p, s, "the failure did not come back "+when(p))...)
+}
+
+// control follows the scenario's format: beside the fault the fault's own readings count too, in place of it only the
+// control's.
+func (t *trial) control(p scenario.Phase, b branch, s *stage) []finding {
+	c, never := b.control, "control "+b.id+" was never in effect"
+	beside := len(c.Instead) == 0
+	var findings []finding
+	effective, proof := c.Effective, c.Proof
+	if beside {
+		findings = t.made(s, t.v.Fault.Changes, never)
+		findings = append(findings, t.made(s, c.With, never)...)
+		effective = join(t.v.Fault.Effective, c.Effective)
+	} else {
+		findings = t.made(s, c.Instead, never)
+		findings = append(findings, t.replaced(s, c.Instead, never)...)
+	}
+	if beside && c.Expect == "symptom" {
+		proof = join(t.v.Fault.Proof, c.Proof)
+	}
+	if beside && c.Expect != "symptom" && len(c.Proof) == 0 {
+		// Health beside a fault says something only where the fault was still there.
+		proof = t.v.Fault.StillApplied
+	}
+	findings = append(findings, t.waits(s, effective, never)...)
+	findings = append(findings, t.enough(s, p))
+	findings = append(findings, t.readings(s, proof, never)...)
+	if c.Expect == "symptom" {
+		return append(findings, t.sick(p, s, "control "+b.id+" made the failure go away, which it should not")...)
+	}
+	findings = append(findings, t.absent(s, "control "+b.id+" shows the failure, which it should not"))
+	return append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
+}
+
+// healthy holds bounds on probes against the samples.
+func (t *trial) healthy(p scenario.Phase, expectations []scenario.ProbeExpectation, s *stage, bad Outcome) []finding {
+	var findings []finding
+	for _, exp := range expectations {
+		for _, c := range detect.ProbeCheck(exp, s.window) {
+			f := finding{what: c.What, seen: c.Seen, ok: c.OK, outcome: bad}
+			f.reason = fmt.Sprintf("%s %s %s", exp.Probe, c.Fact, when(p))
+			if c.Because != "" {
+				f.reason += ": " + c.Because
+			}
+			if c.Blind {
+				f.outcome = Inconclusive
+			}
+			findings = append(findings, f)
+		}
+	}
+	return findings
+}
+
+// readings are gates: without them nobody knows what the samples were taken under.
+func (t *trial) readings(s *stage, expectations []scenario.ReadingExpectation, lead string) []finding {
+	var findings []finding
+	for _, exp := range expectations {
+		c := detect.Reading(exp, s.window)
+		reason := fmt.Sprintf("%s: %s", lead, c.Seen)
+		if !c.Blind {
+			subject := exp.Key + " of " + exp.Reader
+			if exp.On != "" {
+				subject += " on " + exp.On
+			}
+			reason = fmt.Sprintf("%s: %s %s, %s", lead, subject, c.Fact, c.Because)
+		}
+		findings = append(findings, gate(c.What, c.Seen, c.OK, reason))
+	}
+	return findings
+}
+
+// waits are gates: each expected wait must be there, and none may have failed.
+func (t *trial) waits(s *stage, expected []scenario.ReadingExpectation, lead string) []finding {
+	var findings []finding
+	done := map[string]bool{}
+	for _, w := range s.waits {
+		done[w.For] = true
+		seen := "came after " + detect.Seconds(w.Took)
+		if !w.OK {
+			seen = fmt.Sprintf("did not come in %s, last seen: %s", detect.Seconds(w.Took), w.Last)
+		}
+		findings = append(findings, gate("wait for "+w.For, seen, w.OK, fmt.Sprintf("%s: %s %s", lead, w.For, seen)))
+	}
+	for _, exp := range expected {
+		if what := detect.WaitFor(exp); !done[what] {
+			findings = append(findings, gate("wait for "+what, "was not waited for", false, fmt.Sprintf("%s: %s was not waited for", lead, what)))
+		}
+	}
+	return findings
+}
+
+// made are gates that steps are on.
+func (t *trial) made(s *stage, steps []scenario.Step, lead string) []finding {
+	var findings []finding
+	for _, step := range steps {
+		id := stepID(step)
+		on, trouble := s.changes.everywhere(id)
+		seen := "it is"
+		if !on {
+			seen = strings.TrimSuffix("it is not: "+trouble, ": ")
+		}
+		findings = append(findings, gate("change "+id+" is on", seen, on,
+			strings.TrimSuffix(fmt.Sprintf("%s: change %s was not on: %s", lead, id, trouble), ": ")))
+	}
+	return findings
+}
+
+// unmade are gates that steps are off again.
+func (t *trial) unmade(s *stage, steps []scenario.Step, lead string) []finding {
+	var findings []finding
+	for _, step := range steps {
+		id := stepID(step)
+		on := s.changes.anywhere(id)
+		seen := map[bool]string{false: "it is", true: "it is still on"}[on]
+		findings = append(findings, gate("change "+id+" is off", seen, !on, fmt.Sprintf("%s: change %s was still on", lead, id)))
+	}
+	return findings
+}
+
+// replaced are the gates that the fault is off while other steps are on in its place; a step of the same name may be both.
+func (t *trial) replaced(s *stage, instead []scenario.Step, lead string) []finding {
+	var gone []scenario.Step
+	for _, step := range t.v.Fault.Changes {
+		again := false
+		for _, other := range instead {
+			again = again || stepID(other) == stepID(step)
+		}
+		if !again {
+			gone = append(gone, step)
+		}
+	}
+	return t.unmade(s, gone, lead)
+}
+
+// left are the hard findings on what a lane leaves behind.
+func (t *trial) left(s *stage) []finding {
+	var findings []finding
+	undone := finding{what: "every change is undone", seen: "all are", ok: true, outcome: Fail, hard: true}
+	for _, key := range s.changes.sorted() {
+		// A lane that broke off ends with its processes: only where undoing was tried and failed is anything known to be left.
+		if state := s.changes[key]; undone.ok && (state.stuck || state.on && s.ended) {
+			undone.ok = false
+			undone.seen = fmt.Sprintf("%s on %s is not: %s", key.id, key.on, cmp.Or(state.trouble, "nobody tried"))
+			undone.reason = fmt.Sprintf("change %s on %s was not undone: %s", key.id, key.on, cmp.Or(state.trouble, "nobody tried"))
+		}
+	}
+	same := finding{what: "the fingerprint is as before", seen: "no differences", ok: true, outcome: Fail, hard: true}
+	if len(s.prints) == 0 {
+		same = gate(same.what, "none was taken", false, "no fingerprint was taken after the fault was undone")
+	}
+	for _, print := range s.prints {
+		if same.ok && len(print.Differences) > 0 {
+			same.ok = false
+			same.seen = fmt.Sprintf("%d differences on %s: %s", len(print.Differences), print.On, print.Differences[0])
+			same.reason = fmt.Sprintf("not as before after the fault was undone: %s: %s", print.On, print.Differences[0])
+		}
+	}
+	if !s.ended && len(s.prints) == 0 && undone.ok {
+		return nil // the phase was not reached, which is said already
+	}
+	return append(findings, undone, same)
+}
+
+func join(a, b []scenario.ReadingExpectation) []scenario.ReadingExpectation {
+	return append(append([]scenario.ReadingExpectation{}, a...), b...)
+}

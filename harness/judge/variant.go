@@ -1,0 +1,183 @@
+package judge
+
+import (
+	"cmp"
+
+	"github.com/relapse-k8s/relapse/harness/detect"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// judged is a variant with what claims need to know of its phases.
+type judged struct {
+	Variant
+	t      *trial
+	phases map[string]judgedPhase
+}
+
+type judgedPhase struct {
+	Phase
+	reason string
+	pooled *stage
+	fired  map[string]bool
+}
+
+func newTrial(s *scenario.Scenario, v *scenario.Variant, run rundir.Run, r *record) *trial {
+	t := &trial{s: s, v: v, r: r, repaired: repairedHere(v, run)}
+	t.branches = branches(s, v, t.repaired)
+	for _, p := range s.Probes {
+		if p.ID != v.Symptom.Probe {
+			continue
+		}
+		t.attempts = cmp.Or(run.Repeat, p.Attempts, 20)
+		if p.Background {
+			t.attempts = 1 // as many as fit beside the others
+		}
+	}
+	t.attempts = max(t.attempts, 1)
+	return t
+}
+
+func (t *trial) lane(b branch) *lane { return t.r.lane(t.v.ID + "/" + b.id) }
+
+func (t *trial) judge() judged {
+	j := judged{Variant: Variant{Name: t.v.ID, Outcome: Pass, Phases: []Phase{}}, t: t, phases: map[string]judgedPhase{}}
+	results := map[string]map[string]result{} // by lane, then phase
+	sick := t.baselineDoubt()
+	for _, b := range t.branches {
+		results[b.id] = t.judgeLane(b, sick)
+	}
+	for _, p := range phasesOf(t.branches) {
+		phase := t.phase(p, results)
+		j.phases[phase.Name] = phase
+		j.Phases = append(j.Phases, phase.Phase)
+		if badness[phase.Outcome] > badness[j.Outcome] {
+			j.Outcome, j.Reason = phase.Outcome, phase.reason
+		}
+	}
+	fault := j.phases["fault"].pooled
+	hits, trials := count(t.v.Symptom, fault.window)
+	low, high := Wilson(hits, trials)
+	j.Reproduction = Reproduction{Hits: hits, Trials: trials, Low: low, High: high}
+	if j.Outcome == Pass {
+		j.Reason = t.praise(hits, trials, fault)
+	}
+	return j
+}
+
+// judgeLane judges the phases of a lane. Where the baseline was sick or the fault never in effect, nothing may be concluded
+// from what came after.
+func (t *trial) judgeLane(b branch, doubt string) map[string]result {
+	l := t.lane(b)
+	results := map[string]result{}
+	for _, p := range b.phases() {
+		findings := t.rule(p, b, l.look(p.String(), t.v.Symptom.Probe))
+		if doubt != "" && p.Kind != "baseline" {
+			doubted := gate("what came before allows conclusions", "it does not: "+doubt, false, "nothing can be concluded: "+doubt)
+			findings = append([]finding{doubted}, findings...)
+		}
+		r := conclude(findings)
+		results[p.String()] = r
+		if doubt == "" && r.outcome == Inconclusive && (p.Kind == "baseline" || p.Kind == "fault") {
+			doubt = r.reason
+		}
+	}
+	return results
+}
+
+// sharing returns the lanes that go through a phase.
+func (t *trial) sharing(p scenario.Phase) []branch {
+	if p.ID == "" {
+		return t.branches
+	}
+	var some []branch
+	for _, b := range t.branches {
+		if b.id == p.ID && (b.control != nil) == (p.Kind == "control") {
+			some = append(some, b)
+		}
+	}
+	return some
+}
+
+// phase puts the lanes of a phase together.
+func (t *trial) phase(p scenario.Phase, results map[string]map[string]result) judgedPhase {
+	name := p.String()
+	var (
+		names  []string
+		stages []*stage
+		own    []result
+	)
+	shared := t.sharing(p)
+	all := judgedPhase{Phase: Phase{Name: name, Outcome: Pass, Probes: map[string]Samples{}}}
+	whole := true
+	for _, b := range shared {
+		l := t.lane(b)
+		names, stages, own = append(names, l.name), append(stages, l.stage(name)), append(own, results[b.id][name])
+		whole = whole && l.stage(name).begun && l.stage(name).ended
+	}
+	all.pooled = pool(stages)
+	all.Checks = checks(names, own, t.rule(p, shared[0], all.pooled))
+	for i, r := range own {
+		if badness[r.outcome] > badness[all.Outcome] {
+			all.Outcome, all.reason = r.outcome, inLane(r.reason, names[i], len(names))
+		}
+	}
+	if whole {
+		certain := all.Outcome != Inconclusive
+		for _, f := range t.wideFindings(p, shared, all.pooled) {
+			all.Checks = append(all.Checks, Check{What: f.what, Seen: f.seen, OK: f.ok})
+			if !certain {
+				f.outcome = Inconclusive
+			}
+			if !f.ok && badness[f.outcome] > badness[all.Outcome] {
+				all.Outcome, all.reason = f.outcome, f.reason
+			}
+		}
+	}
+	due := t.due(p, shared[0])
+	all.Detectors, all.fired = t.detected(due, stages, all.pooled, t.wide(p, due, t.lanes(shared), all.pooled))
+	for _, probe := range t.s.Probes {
+		if sum := detect.Summarize(all.pooled.window.Probe(probe.ID)); sum.Count > 0 {
+			all.Probes[probe.ID] = Samples{Count: sum.Count, Failed: sum.Failed, Min: sum.Fastest, P50: sum.P50, P99: sum.P99, Max: sum.Slow}
+		}
+	}
+	return all
+}
+
+func (t *trial) lanes(some []branch) []*lane {
+	var lanes []*lane
+	for _, b := range some {
+		lanes = append(lanes, t.lane(b))
+	}
+	return lanes
+}
+
+// wideFindings asks the detectors that look at the whole machine, once for all lanes.
+func (t *trial) wideFindings(p scenario.Phase, shared []branch, pooled *stage) []finding {
+	due := t.due(p, shared[0])
+	if due == nil {
+		return nil
+	}
+	var findings []finding
+	for _, d := range t.detection() {
+		if hostWide(d) {
+			findings = append(findings, t.detector(p, d, *due, decide(d, t.wide(p, due, t.lanes(shared), pooled))))
+		}
+	}
+	return findings
+}
+
+// baselineDoubt is what a detector of the whole machine saw before the fault, which puts every lane in doubt.
+func (t *trial) baselineDoubt() string {
+	p := scenario.Phase{Kind: "baseline"}
+	var stages []*stage
+	for _, b := range t.branches {
+		stages = append(stages, t.lane(b).look(p.String(), t.v.Symptom.Probe))
+	}
+	for _, f := range t.wideFindings(p, t.branches, pool(stages)) {
+		if !f.ok {
+			return f.reason
+		}
+	}
+	return ""
+}

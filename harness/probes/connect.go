@@ -1,0 +1,31 @@
+package probes
+
+import (
+	"context"
+	"net"
+)
+
+// Connect opens a new TCP connection and closes it again.
+type Connect struct {
+	// To is host:port.
+	To string `json:"to"`
+}
+
+// Validate checks the form of the address.
+func (p *Connect) Validate() error {
+	_, _, err := net.SplitHostPort(p.To)
+	return err
+}
+
+// Attempt connects.
+func (p *Connect) Attempt(ctx context.Context) (string, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.To)
+	if err != nil {
+		return "", err
+	}
+	seen := conn.LocalAddr().String() + " > " + conn.RemoteAddr().String()
+	return seen, conn.Close()
+}
+
+// Close has nothing to end.
+func (p *Connect) Close() error { return nil }

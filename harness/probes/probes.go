@@ -1,0 +1,130 @@
+// Package probes samples what a user of a cluster would notice, attempt by attempt. A probe is one file and one line of the
+// catalogue; the fields of its struct are its settings, and their comments are the schema's.
+package probes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/relapse-k8s/relapse/harness/agent"
+)
+
+// Catalogue lists every probe by the name that scenarios use.
+var Catalogue = map[string]func() any{
+	"connect": func() any { return &Connect{} },
+	"echo":    func() any { return &Echo{} },
+	"lookup":  func() any { return &Lookup{} },
+}
+
+// Probe makes attempts. It may keep state from attempt to attempt, such as a connection.
+type Probe interface {
+	// Attempt tries once and returns what was seen, in a few words. Attempts may run at the same time.
+	Attempt(ctx context.Context) (seen string, err error)
+	// Close ends what the probe keeps.
+	Close() error
+}
+
+// Opening says which probe to open, and by which id it is then sampled.
+type Opening struct {
+	ID, Name string
+	Config   json.RawMessage
+}
+
+// Sampling is a series of attempts.
+type Sampling struct {
+	ID string
+	// Attempts to make; 0 goes on until cancelled.
+	Attempts int
+	// Every is the time from start to start, Timeout that of an attempt.
+	Every, Timeout time.Duration
+}
+
+// Sample is one attempt.
+type Sample struct {
+	Start time.Time
+	Took  time.Duration
+	Seen  string
+	Error string
+}
+
+// Operations on probes. Cancelling SampleProbe starts no more attempts, and waits for those under way.
+var (
+	OpenProbe   = agent.Op[Opening, agent.None, agent.None]{Name: "probe/open"}
+	SampleProbe = agent.Op[Sampling, Sample, int]{Name: "probe/sample"}
+)
+
+// Server runs the probes of an agent.
+type Server struct {
+	mu   sync.Mutex
+	open map[string]Probe
+}
+
+// Register adds the operations.
+func (s *Server) Register(ops map[string]agent.Handler) {
+	s.open = map[string]Probe{}
+	OpenProbe.Handle(ops, func(_ context.Context, o Opening, _ func(agent.None)) (agent.None, error) {
+		return agent.None{}, s.openProbe(o)
+	})
+	SampleProbe.Handle(ops, s.sample)
+}
+
+func (s *Server) openProbe(o Opening) error {
+	create, ok := Catalogue[o.Name]
+	if !ok {
+		return fmt.Errorf("this agent knows no probe %s", o.Name)
+	}
+	probe := create().(Probe)
+	if err := json.Unmarshal(o.Config, probe); err != nil {
+		return fmt.Errorf("probe %s: %w", o.ID, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, ok := s.open[o.ID]; ok {
+		_ = old.Close()
+	}
+	s.open[o.ID] = probe
+	return nil
+}
+
+func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (int, error) {
+	s.mu.Lock()
+	probe, ok := s.open[r.ID]
+	s.mu.Unlock()
+	if !ok {
+		return 0, fmt.Errorf("no probe %s is open here", r.ID)
+	}
+	var attempts sync.WaitGroup
+	defer attempts.Wait()
+	tick := time.NewTicker(r.Every)
+	defer tick.Stop()
+	made := 0
+	for {
+		// An attempt that has begun is finished whatever happens to the series: its end is what matters.
+		attempts.Go(func() { emit(attempt(context.WithoutCancel(ctx), probe, r.Timeout)) })
+		made++
+		if made == r.Attempts {
+			return made, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return made, nil
+		}
+	}
+}
+
+func attempt(ctx context.Context, probe Probe, timeout time.Duration) Sample {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	sample := Sample{Start: time.Now()}
+	seen, err := probe.Attempt(ctx)
+	sample.Took = time.Since(sample.Start)
+	sample.Seen = seen
+	if err != nil {
+		sample.Error = err.Error()
+	}
+	return sample
+}

@@ -1,0 +1,90 @@
+// Package rundir is the folder that a run leaves: run.json first, then history.jsonl and evidence as things happen, then
+// verdict.json and report.html. A folder without verdict.json is a crash, and readable all the same.
+package rundir
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Names of the files in a run folder.
+const (
+	RunFile      = "run.json"
+	ScenarioFile = "scenario.yaml"
+	HistoryFile  = "history.jsonl"
+	EvidenceDir  = "evidence"
+	VerdictFile  = "verdict.json"
+	ReportFile   = "report.html"
+	JUnitFile    = "junit.xml"
+)
+
+// Run is what is known of a run before it starts: run.json.
+type Run struct {
+	// ID of the run, unique on this machine.
+	ID       string `json:"id"`
+	Scenario string `json:"scenario"`
+	// Title of the scenario.
+	Title string `json:"title"`
+	// Digest of the scenario file: sha256:….
+	Digest  string `json:"digest"`
+	Cluster string `json:"cluster"`
+	// Proxy is kube-proxy's mode: nftables or iptables.
+	Proxy string `json:"proxy"`
+	// Start in RFC 3339, with fractions of a second.
+	Start string `json:"start"`
+	// Command line, as a person would type it to run this again.
+	Command []string `json:"command"`
+	Seed    uint64   `json:"seed"`
+	// Repeat is the number of attempts asked for with --repeat; 0 means the scenario's own number.
+	Repeat int `json:"repeat,omitempty"`
+	// Offers is what the cluster can give: name to true or false; and why not.
+	Offers map[string]Offer `json:"offers"`
+	// Versions of relapse, Go, kernel, kube-proxy, CoreDNS, glibc, tools: name to version.
+	Versions map[string]string `json:"versions"`
+	// Differences says where the cluster differs from a real one, a sentence each.
+	Differences []string `json:"differences"`
+	// Variants that are not run, and why.
+	Skipped map[string]string `json:"skipped,omitempty"`
+	// Netns is the inode of each network namespace, by lane and place: "forced/use-vc node/node-1". Added to while labs start.
+	Netns map[string]uint64 `json:"netns,omitempty"`
+}
+
+// Offer is whether a cluster gives something.
+type Offer struct {
+	OK bool `json:"ok"`
+	// Why says how it was found out, or what is missing.
+	Why string `json:"why,omitempty"`
+}
+
+// WriteJSON writes v to a file of the folder, whole or not at all.
+func WriteJSON(dir, name string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return WriteFile(dir, name, append(data, '\n'))
+}
+
+// WriteFile writes a file of the folder, whole or not at all.
+func WriteFile(dir, name string, data []byte) error {
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path+".new", data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
+
+// ReadJSON reads a file of the folder into v.
+func ReadJSON(dir, name string, v any) error {
+	path := filepath.Join(dir, name)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}

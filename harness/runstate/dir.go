@@ -1,0 +1,61 @@
+// Package runstate is what is known on this machine of the runs that are alive, and of those that died: one folder a run, with
+// the journal of what is to be undone and a lock that is held for as long as somebody looks after the run. So `relapse clean`
+// need not guess.
+package runstate
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// Environment variables. All but EnvDir are set in every process of a run, see Run.Env.
+const (
+	// EnvDir says where the state folder is, instead of the usual place.
+	EnvDir = "RELAPSE_STATE_DIR"
+	// EnvRun is the id of the run that a process belongs to.
+	EnvRun = "RELAPSE_RUN"
+	// EnvHarness is PID/START of the harness of that run.
+	EnvHarness = "RELAPSE_HARNESS"
+)
+
+// Names of the files in a run's folder.
+const (
+	journalFile = "journal.jsonl"
+	ownerFile   = "owner.json"
+	lockFile    = "lock"
+)
+
+// Dir is the state folder of this machine: /run/relapse for root, else relapse in $XDG_RUNTIME_DIR, else relapse-UID in the
+// temporary folder. It is made when it is not there, and refused when it is not the caller's own.
+func Dir() (string, error) {
+	dir := os.Getenv(EnvDir)
+	if dir == "" {
+		switch runtime := os.Getenv("XDG_RUNTIME_DIR"); {
+		case os.Geteuid() == 0:
+			dir = "/run/relapse"
+		case runtime != "":
+			dir = filepath.Join(runtime, "relapse")
+		default:
+			dir = filepath.Join(os.TempDir(), fmt.Sprintf("relapse-%d", os.Geteuid()))
+		}
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("state folder: %w", err)
+	}
+	// In a temporary folder anybody may have made it first, and its journals are acted upon.
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return "", fmt.Errorf("state folder %s: %w", dir, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		return "", fmt.Errorf("state folder %s: is not a folder that only user %d may write to", dir, os.Geteuid())
+	}
+	return dir, nil
+}

@@ -1,0 +1,123 @@
+package runstate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/relapse-k8s/relapse/harness/runstate/procs"
+)
+
+// Processes returns the processes of a run, without the calling one: those that were started with the run's id in their
+// environment.
+func Processes(id string) ([]procs.Process, error) {
+	all, err := procs.WithEnv(EnvRun, EnvDir, EnvHarness)
+	if err != nil {
+		return nil, err
+	}
+	var own []procs.Process
+	for _, p := range all {
+		if p.Env[EnvRun] == id && p.PID != os.Getpid() {
+			own = append(own, p)
+		}
+	}
+	return own, nil
+}
+
+// killTimeout is how long a process may take to be gone after SIGKILL.
+const killTimeout = 5 * time.Second
+
+// endProcesses kills what is left of a run until nothing is: a process may start another while it is being killed. It returns
+// what it has killed.
+func endProcesses(ctx context.Context, id string) ([]procs.Process, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTimeout)
+	defer cancel()
+	var ended []procs.Process
+	for {
+		left, err := Processes(id)
+		if err != nil || len(left) == 0 {
+			return ended, err
+		}
+		var errs []error
+		for _, p := range left {
+			if err := p.Kill(ctx); err != nil {
+				errs = append(errs, fmt.Errorf("end %s: %w", p, err))
+				continue
+			}
+			ended = append(ended, p)
+		}
+		if len(errs) > 0 {
+			return ended, errors.Join(errs...)
+		}
+		if err := ctx.Err(); err != nil {
+			return ended, fmt.Errorf("processes of run %s keep starting: %w", id, err)
+		}
+	}
+}
+
+// waitProcesses waits until nothing is left of a run's processes, or ctx ends.
+func waitProcesses(ctx context.Context, id string) error {
+	for {
+		left, err := Processes(id)
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		for _, p := range left {
+			h, err := p.Open()
+			if procs.Gone(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			err = h.Wait(ctx)
+			_ = h.Close()
+			if err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// orphan says whether a process belongs to a run that nobody looks after and that has no folder: its harness has ended, and no
+// state folder holds the run. The process of a container is left alone, because its pids and paths mean something else here.
+func orphan(p procs.Process, dir string) bool {
+	here, err := procs.Pidns(0)
+	if err != nil {
+		return false
+	}
+	if there, err := procs.Pidns(p.PID); err != nil || there != here {
+		return false
+	}
+	if named := p.Env[EnvDir]; named != "" {
+		dir = named
+	}
+	folder := filepath.Join(dir, p.Env[EnvRun])
+	if !filepath.IsAbs(folder) || !ValidID(p.Env[EnvRun]) {
+		return false
+	}
+	// A folder means that its own clean will see to it, unless it is there no more.
+	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	harness, ok := parseHarness(p.Env[EnvHarness])
+	return ok && !harness.Alive()
+}
+
+func parseHarness(text string) (procs.ID, bool) {
+	pid, start, ok := strings.Cut(text, "/")
+	if !ok {
+		return procs.ID{}, false
+	}
+	number, err := strconv.Atoi(pid)
+	if err != nil {
+		return procs.ID{}, false
+	}
+	ticks, err := strconv.ParseUint(start, 10, 64)
+	return procs.ID{PID: number, Start: ticks}, err == nil
+}

@@ -1,0 +1,314 @@
+// Package scenario holds the scenario format v1alpha1: the Go types are its source, from which the JSON Schema is
+// generated; files are loaded strictly and all errors of a file are reported at once.
+package scenario
+
+// APIVersion and Kind stand at the head of every scenario file.
+const (
+	APIVersion = "relapse/v1alpha1"
+	Kind       = "Scenario"
+)
+
+// Scenario is one known failure: where it happens, how it is brought about, how it shows, how it is seen and cured.
+type Scenario struct {
+	// APIVersion is relapse/v1alpha1.
+	APIVersion string `json:"apiVersion"`
+	// Kind is Scenario.
+	Kind string `json:"kind"`
+	// Metadata says what the failure is and who described it.
+	Metadata Metadata `json:"metadata"`
+	// Needs lists what a cluster must offer; where one is missing the scenario is skipped with that reason.
+	Needs []string `json:"needs,omitempty"`
+	// Topology is the shape of the cluster.
+	Topology Topology `json:"topology"`
+	// Workload is a list of plain Kubernetes objects.
+	Workload []Raw `json:"workload"`
+	// Probes sample what a user of the cluster would notice.
+	Probes []Probe `json:"probes"`
+	// Healthy says what the probes show where nothing is wrong: judged in the baseline, after each remedy and at the end.
+	Healthy []ProbeExpectation `json:"healthy"`
+	// Variants are the ways to bring the failure about; most scenarios have one, named default.
+	Variants []Variant `json:"variants"`
+	// Detection lists the documented ways to see the failure.
+	Detection []Detector `json:"detection"`
+	// Remedies lists the documented cures.
+	Remedies []Remedy `json:"remedies"`
+	// Controls are checks of the check: a plausible but wrong cure, or a near miss of the fault.
+	Controls []Control `json:"controls,omitempty"`
+	// Claims are sentences from documents that this scenario holds against the kernel at hand.
+	Claims []Claim `json:"claims"`
+	// Evidence lists documented commands whose output is kept, before and during the fault.
+	Evidence []Command `json:"evidence,omitempty"`
+}
+
+// Metadata describes a scenario to people.
+type Metadata struct {
+	// ID is the scenario's name in commands, files and reports: lower case letters, digits and dashes.
+	ID string `json:"id"`
+	// Title is one line without a full stop.
+	Title string `json:"title"`
+	// Layer is where the failure sits.
+	Layer string `json:"layer" jsonschema:"enum=dns,enum=service,enum=L7,enum=L4,enum=L3,enum=L2,enum=policy,enum=cni"`
+	// Labels are words to filter by.
+	Labels []string `json:"labels,omitempty"`
+	// Summary explains the failure in ten sentences or fewer, for a tired engineer.
+	Summary string `json:"summary"`
+	// Sources are the documents that describe the failure.
+	Sources []Source `json:"sources"`
+}
+
+// Source is a document.
+type Source struct {
+	// ID is how claims refer to it.
+	ID string `json:"id"`
+	// Title of the document.
+	Title string `json:"title"`
+	// Section of the document, where it has any.
+	Section string `json:"section,omitempty"`
+	// URL where a reader can open it.
+	URL string `json:"url,omitempty"`
+}
+
+// Topology is the shape of the cluster.
+type Topology struct {
+	// Nodes is how many nodes there are, named node-1, node-2, …
+	Nodes int `json:"nodes" jsonschema:"minimum=1,maximum=9"`
+	// PodNetwork is how packets get from node to node: routes on the nodes' network, or VXLAN. Default: routes.
+	PodNetwork string `json:"podNetwork,omitempty" jsonschema:"enum=routes,enum=vxlan"`
+}
+
+// Probe samples one thing, attempt by attempt. Beside these fields it has exactly one more, whose name says what kind of
+// probe it is and which holds that kind's settings.
+type Probe struct {
+	// ID names the probe in expectations and reports.
+	ID string `json:"id"`
+	// From is where the attempts are made: pod/NAME.
+	From string `json:"from"`
+	// Attempts is how many are made in each phase. Default: 20.
+	Attempts int `json:"attempts,omitempty" jsonschema:"minimum=1,maximum=10000"`
+	// Every is the time from the start of one attempt to the start of the next. Default: 20ms.
+	Every Duration `json:"every,omitempty"`
+	// Timeout ends an attempt, which has then failed. Default: 10s.
+	Timeout Duration `json:"timeout,omitempty"`
+	// Background probes go on until all others have made their attempts.
+	Background bool `json:"background,omitempty"`
+
+	// Use is the kind of probe and its settings.
+	Use Use `json:"-"`
+}
+
+// Use is one entry of a catalogue with its settings: the one-key union of steps, probes and detectors.
+type Use struct {
+	// Name in the catalogue.
+	Name string
+	// Config is a pointer to the entry's Go type, filled from the file.
+	Config any
+}
+
+// ProbeExpectation is what the samples of one probe in one phase must show. Every bound that is given must hold.
+type ProbeExpectation struct {
+	// Probe is the probe's id.
+	Probe string `json:"probe"`
+	// Count is how many attempts there must be.
+	Count *NumberRange `json:"count,omitempty"`
+	// Failed is the share of attempts that failed.
+	Failed *PercentRange `json:"failed,omitempty"`
+	// Fastest is the shortest attempt.
+	Fastest *DurationRange `json:"fastest,omitempty"`
+	// P50 is the median over the attempts, failed ones included.
+	P50 *DurationRange `json:"p50,omitempty"`
+	// P99 is the 99th percentile over the attempts, failed ones included.
+	P99 *DurationRange `json:"p99,omitempty"`
+	// Slowest is the longest attempt.
+	Slowest *DurationRange `json:"slowest,omitempty"`
+}
+
+// Symptom is the failure as a user notices it.
+type Symptom struct {
+	// Probe is the id of the probe that notices it; its attempts are the trials of the reproduction rate.
+	Probe string `json:"probe"`
+	// Attempt says when one attempt shows the symptom.
+	Attempt AttemptCriterion `json:"attempt"`
+	// Share is how many of the attempts must show it. Default: at least 100%.
+	Share *PercentRange `json:"share,omitempty"`
+	// Also lists what else must be seen beside it, such as old connections that live on.
+	Also []ProbeExpectation `json:"also,omitempty"`
+}
+
+// AttemptCriterion says when one attempt shows the symptom; every part that is given must hold.
+type AttemptCriterion struct {
+	// Failed is whether the attempt failed.
+	Failed *bool `json:"failed,omitempty"`
+	// Took is how long the attempt took.
+	Took *DurationRange `json:"took,omitempty"`
+}
+
+// Variant is one way to bring the failure about.
+type Variant struct {
+	// ID is the variant's name: default where there is one only.
+	ID string `json:"id"`
+	// Mechanism is native where the kernel or program does it all by itself once given the chance, forced where relapse
+	// makes the kernel's own failure path unavoidable, emulated where relapse imitates it.
+	Mechanism string `json:"mechanism" jsonschema:"enum=native,enum=forced,enum=emulated"`
+	// Why explains the mechanism, in a sentence or two.
+	Why string `json:"why"`
+	// Needs lists what this variant needs beyond the scenario's needs.
+	Needs []string `json:"needs,omitempty"`
+	// HostChanges is true where the variant alters a setting of the whole machine; it then runs only with --allow-host-changes.
+	HostChanges bool `json:"hostChanges,omitempty"`
+	// RepairedBy is what a cluster offers where the failure no longer happens: there the fault must be in effect and the symptom absent.
+	RepairedBy string `json:"repairedBy,omitempty"`
+	// Fault brings the failure about.
+	Fault Fault `json:"fault"`
+	// Symptom is how it shows.
+	Symptom Symptom `json:"symptom"`
+}
+
+// Fault is what is done to a healthy cluster, and the proof that it was done.
+type Fault struct {
+	// Changes are made in this order and undone last first.
+	Changes []Step `json:"changes"`
+	// Effective lists readings that are waited for before anything is sampled under the fault.
+	Effective []ReadingExpectation `json:"effective,omitempty"`
+	// Proof lists readings that must be seen in each phase that shows the symptom.
+	Proof []ReadingExpectation `json:"proof"`
+	// StillApplied lists readings that show, while a remedy is on, that the fault is still being applied.
+	StillApplied []ReadingExpectation `json:"stillApplied"`
+}
+
+// Step is one change at one or more places. Beside these fields it has exactly one more, whose name is the change's name
+// in the catalogue and which holds its settings.
+type Step struct {
+	// ID names the change where its own readings are looked at. Default: the change's name.
+	ID string `json:"id,omitempty"`
+	// On is where: nodes, node/NAME, node-of/POD, pod/NAME, outside, host or cluster.
+	On string `json:"on"`
+
+	// Use is the change and its settings.
+	Use Use `json:"-"`
+}
+
+// ReadingExpectation is a bound on one number that an agent reads. Exactly one of value, rise and risePerAttempt is given.
+type ReadingExpectation struct {
+	// Reader is who reads: conntrack, or change/ID for what a change says of itself.
+	Reader string `json:"reader"`
+	// On is where it is read, as in steps; the numbers of several places are added up. Not given for change/ID.
+	On string `json:"on,omitempty"`
+	// Key is the name of the number, such as insert_failed.
+	Key string `json:"key"`
+	// Value bounds the number at the end of the phase.
+	Value *NumberRange `json:"value,omitempty"`
+	// Rise bounds by how much the number rose in the phase.
+	Rise *NumberRange `json:"rise,omitempty"`
+	// RisePerAttempt bounds the rise divided by the attempts of the symptom's probe in the phase.
+	RisePerAttempt *NumberRange `json:"risePerAttempt,omitempty"`
+}
+
+// Detector is one documented way to see the failure. Beside these fields it has exactly one more, whose name is the
+// detector's name in the catalogue and which holds its settings.
+type Detector struct {
+	// ID names the detector in reports.
+	ID string `json:"id"`
+	// Title says in a few words what one looks at.
+	Title string `json:"title"`
+	// Source is the id of the document that recommends it.
+	Source string `json:"source,omitempty"`
+	// Command is what a person would type to see the same.
+	Command string `json:"command,omitempty"`
+	// Variants limits the detector to these variants. Default: all.
+	Variants []string `json:"variants,omitempty"`
+
+	// Use is the detector and its settings.
+	Use Use `json:"-"`
+}
+
+// Remedy is a documented cure.
+type Remedy struct {
+	// ID names the remedy in phases: remedy/ID and relapse/ID.
+	ID string `json:"id"`
+	// Title is what it is, in a few words.
+	Title string `json:"title"`
+	// Source is the id of the document that recommends it.
+	Source string `json:"source,omitempty"`
+	// Caveat is what it does not do.
+	Caveat string `json:"caveat,omitempty"`
+	// Variants limits the remedy to these variants. Default: all.
+	Variants []string `json:"variants,omitempty"`
+	// Changes are the cure.
+	Changes []Step `json:"changes"`
+	// Effective lists readings that are waited for before the cure is judged.
+	Effective []ReadingExpectation `json:"effective,omitempty"`
+	// Healthy says what the probes must show, where that differs from the scenario's healthy.
+	Healthy []ProbeExpectation `json:"healthy,omitempty"`
+	// Relapse lists readings that are waited for after the cure was withdrawn, beside those of the fault.
+	Relapse []ReadingExpectation `json:"relapse,omitempty"`
+}
+
+// Control checks the check.
+type Control struct {
+	// ID names the control in phases: control/ID.
+	ID string `json:"id"`
+	// Title is what is tried, in a few words.
+	Title string `json:"title"`
+	// Source is the id of the document that it comes from.
+	Source string `json:"source,omitempty"`
+	// Variants limits the control to these variants. Default: all.
+	Variants []string `json:"variants,omitempty"`
+	// With lists changes made beside the fault: a plausible but wrong cure.
+	With []Step `json:"with,omitempty"`
+	// Instead lists changes made in place of the fault: a near miss.
+	Instead []Step `json:"instead,omitempty"`
+	// Effective lists readings that are waited for before the control is judged, in place of the fault's where Instead is given.
+	Effective []ReadingExpectation `json:"effective,omitempty"`
+	// Proof lists readings that must be seen in this phase, in place of the fault's where Instead is given.
+	Proof []ReadingExpectation `json:"proof,omitempty"`
+	// Expect is symptom where the failure must stay, healthy where it must not appear.
+	Expect string `json:"expect" jsonschema:"enum=symptom,enum=healthy"`
+}
+
+// Claim is one sentence of a document, held against this kernel.
+type Claim struct {
+	// ID names the claim.
+	ID string `json:"id"`
+	// Says is the statement in our own words.
+	Says string `json:"says"`
+	// Source is the id of the document.
+	Source string `json:"source"`
+	// Expected is what is expected here, by what the cluster offers; the first case that applies counts.
+	Expected []ClaimCase `json:"expected"`
+	// Check is how it is tested. All parts must be as stated for the claim to hold.
+	Check ClaimCheck `json:"check"`
+	// Note is what to know instead, where the claim is expected to be refuted.
+	Note string `json:"note,omitempty"`
+}
+
+// ClaimCase is an expectation for clusters that offer something.
+type ClaimCase struct {
+	// Offers is what the cluster must offer for this case; none means always.
+	Offers string `json:"offers,omitempty"`
+	// Result is expected: holds or refuted.
+	Result string `json:"result" jsonschema:"enum=holds,enum=refuted"`
+}
+
+// ClaimCheck looks at one phase of one variant; every part that is given must be so for the claim to hold.
+type ClaimCheck struct {
+	// Variant to look at.
+	Variant string `json:"variant"`
+	// Phase to look at: baseline, fault, remedy/ID, relapse/ID, control/ID or restored.
+	Phase string `json:"phase"`
+	// Symptom is whether the symptom is seen.
+	Symptom *bool `json:"symptom,omitempty"`
+	// Detector is the id of a detector that must have fired.
+	Detector string `json:"detector,omitempty"`
+	// Readings are bounds that must hold.
+	Readings []ReadingExpectation `json:"readings,omitempty"`
+	// Probes are bounds that must hold.
+	Probes []ProbeExpectation `json:"probes,omitempty"`
+}
+
+// Command is a documented, read-only command whose output is evidence.
+type Command struct {
+	// On is where it runs, as in steps.
+	On string `json:"on"`
+	// Run is the program and its arguments: one of the commands that relapse knows to be read-only.
+	Run []string `json:"run"`
+}

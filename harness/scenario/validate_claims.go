@@ -1,0 +1,94 @@
+package scenario
+
+import "slices"
+
+func (v *validator) claimList() {
+	v.atLeastOne("claims", len(v.s.Claims), "give at least one sentence of a document to hold against this kernel")
+	for i, claim := range v.s.Claims {
+		path := index("claims", i)
+		v.sourceOf(path, claim.Source)
+		v.cases(join(path, "expected"), claim.Expected)
+		v.check(join(path, "check"), claim.Check)
+	}
+}
+
+func (v *validator) cases(path string, cases []ClaimCase) {
+	v.atLeastOne(path, len(cases), "say what is expected here: give at least one case")
+	for i, one := range cases {
+		if offers := join(index(path, i), "offers"); v.r.has(offers) {
+			v.ref(offers, one.Offers, v.offers)
+		} else if i < len(cases)-1 && !v.r.blocked(index(path, i)) {
+			v.r.addAt(index(path, i), "without offers this case always applies: the cases after it are never looked at")
+		}
+	}
+}
+
+func (v *validator) check(path string, check ClaimCheck) {
+	parts := false
+	for _, part := range []string{"symptom", "detector", "readings", "probes"} {
+		parts = parts || v.r.has(join(path, part))
+	}
+	if !parts {
+		v.r.addAt(path, "nothing is checked: give at least one of symptom, detector, readings, probes")
+	}
+	v.expectations(join(path, "probes"), check.Probes)
+	if at := join(path, "variant"); v.r.blocked(at) || !v.ref(at, check.Variant, v.variants) {
+		return
+	}
+	if at := join(path, "detector"); v.r.has(at) && v.ref(at, check.Detector, v.detectors) {
+		i := slices.IndexFunc(v.s.Detection, func(one Detector) bool { return one.ID == check.Detector })
+		v.appliesTo(at, "detector", check.Detector, v.s.Detection[i].Variants, check.Variant)
+	}
+	v.readings(join(path, "readings"), check.Readings, v.phase(join(path, "phase"), check))
+}
+
+// phase checks a claim's phase and returns the steps that are on in it.
+func (v *validator) phase(at string, check ClaimCheck) names {
+	unknown := names{unsure: true}
+	if v.r.blocked(at) {
+		return unknown
+	}
+	phase, err := ParsePhase(check.Phase)
+	if err != nil {
+		v.r.addAt(at, "%s", err)
+		return unknown
+	}
+	fault := v.faultSteps([]int{v.variantIndex(check.Variant)})
+	switch phase.Kind {
+	case "fault":
+		return fault
+	case "remedy", "relapse":
+		if !v.ref(at, phase.ID, v.remedies) {
+			return unknown
+		}
+		i := slices.IndexFunc(v.s.Remedies, func(one Remedy) bool { return one.ID == phase.ID })
+		v.appliesTo(at, "remedy", phase.ID, v.s.Remedies[i].Variants, check.Variant)
+		if phase.Kind == "remedy" {
+			return beside(fault, v.unsureOf(v.s.Remedies[i].Changes), v.s.Remedies[i].Changes)
+		}
+		return fault
+	case "control":
+		if !v.ref(at, phase.ID, v.controls) {
+			return unknown
+		}
+		control := v.s.Controls[slices.IndexFunc(v.s.Controls, func(one Control) bool { return one.ID == phase.ID })]
+		v.appliesTo(at, "control", phase.ID, control.Variants, check.Variant)
+		if control.Instead != nil {
+			fault.list = nil
+		}
+		steps := slices.Concat(control.With, control.Instead)
+		return beside(fault, v.unsureOf(steps), steps)
+	}
+	return names{noun: fault.noun, plural: fault.plural}
+}
+
+func (v *validator) appliesTo(path, noun, id string, limitedTo []string, variant string) {
+	if !applies(limitedTo, variant) {
+		v.r.addAt(path, "%s %q does not apply to variant %q", noun, id, variant)
+	}
+}
+
+// unsureOf is unsure where one of the steps could not be read.
+func (v *validator) unsureOf(steps []Step) names {
+	return names{unsure: slices.ContainsFunc(steps, func(s Step) bool { return stepID(s) == "" })}
+}

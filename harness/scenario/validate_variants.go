@@ -1,0 +1,146 @@
+package scenario
+
+import "slices"
+
+func (v *validator) variantList() {
+	variants := v.s.Variants
+	v.atLeastOne("variants", len(variants), "give at least one variant")
+	if len(variants) == 1 && variants[0].ID != "default" && variants[0].ID != "" {
+		v.r.addAt("variants[0].id", "a single variant is called default")
+	}
+	for i, variant := range variants {
+		path := index("variants", i)
+		v.needs(join(path, "needs"), variant.Needs)
+		if repaired := join(path, "repairedBy"); v.r.has(repaired) {
+			v.ref(repaired, variant.RepairedBy, v.offers)
+		}
+		v.fault(path+".fault", variant.Fault)
+		v.symptom(path+".symptom", variant.Symptom)
+		v.hostChanges(path, variant)
+	}
+}
+
+func (v *validator) fault(path string, fault Fault) {
+	v.atLeastOne(join(path, "changes"), len(fault.Changes), "a fault changes something: give at least one change")
+	steps := v.steps(join(path, "changes"), fault.Changes, names{})
+	v.readings(join(path, "effective"), fault.Effective, steps)
+	v.atLeastOne(join(path, "proof"), len(fault.Proof), "a fault without proof cannot be told from no fault: give at least one reading")
+	v.readings(join(path, "proof"), fault.Proof, steps)
+	v.readings(join(path, "stillApplied"), fault.StillApplied, steps)
+}
+
+func (v *validator) symptom(path string, symptom Symptom) {
+	if probe := join(path, "probe"); !v.r.blocked(probe) {
+		v.ref(probe, symptom.Probe, v.probes)
+	}
+	if attempt := join(path, "attempt"); !v.r.has(join(attempt, "failed")) && !v.r.has(join(attempt, "took")) {
+		v.r.addAt(attempt, "say when an attempt shows the symptom: give failed, took or both")
+	}
+	v.expectations(join(path, "also"), symptom.Also)
+}
+
+// hostChanges holds what a variant says of the whole machine against what its steps do to it.
+func (v *validator) hostChanges(path string, variant Variant) {
+	said := join(path, "hostChanges")
+	if v.r.blocked(said) {
+		return
+	}
+	touches := false
+	check := func(path string, steps []Step) {
+		for i, step := range steps {
+			if step.On != "host" {
+				continue
+			}
+			touches = true
+			if !variant.HostChanges {
+				v.r.addAt(join(index(path, i), "on"), "alters the whole machine, so variant %q needs hostChanges: true", variant.ID)
+			}
+		}
+	}
+	check(path+".fault.changes", variant.Fault.Changes)
+	for i, remedy := range v.s.Remedies {
+		if applies(remedy.Variants, variant.ID) {
+			check(index("remedies", i)+".changes", remedy.Changes)
+		}
+	}
+	for i, control := range v.s.Controls {
+		if applies(control.Variants, variant.ID) {
+			check(index("controls", i)+".with", control.With)
+			check(index("controls", i)+".instead", control.Instead)
+		}
+	}
+	if variant.HostChanges && !touches && !v.r.broken(path+".fault.changes") {
+		v.r.addAt(said, "no step of this variant is on: host, so nothing alters the whole machine")
+	}
+}
+
+func (v *validator) detectorList() {
+	v.atLeastOne("detection", len(v.s.Detection), "give at least one way to see the failure")
+	for i, detector := range v.s.Detection {
+		path := index("detection", i)
+		v.sourceOf(path, detector.Source)
+		steps := v.faultSteps(v.variantsOf(path, detector.Variants))
+		v.config(join(path, detector.Use.Name), detector.Use.Config, &steps)
+	}
+}
+
+func (v *validator) remedyList() {
+	v.atLeastOne("remedies", len(v.s.Remedies), "give at least one cure: only what can be cured on purpose was understood")
+	for i, remedy := range v.s.Remedies {
+		path := index("remedies", i)
+		v.sourceOf(path, remedy.Source)
+		variants := v.variantsOf(path, remedy.Variants)
+		v.atLeastOne(join(path, "changes"), len(remedy.Changes), "a remedy changes something: give at least one change")
+		on := beside(v.faultSteps(variants), v.steps(join(path, "changes"), remedy.Changes, v.takenSteps(variants)), remedy.Changes)
+		v.readings(join(path, "effective"), remedy.Effective, on)
+		v.expectations(join(path, "healthy"), remedy.Healthy)
+		// The cure is withdrawn then: what is left to read is the fault's.
+		v.readings(join(path, "relapse"), remedy.Relapse, v.faultSteps(variants))
+	}
+}
+
+// beside returns the ids of a fault's steps and of steps made beside them.
+func beside(fault, checked names, steps []Step) names {
+	fault.unsure = fault.unsure || checked.unsure
+	for _, step := range steps {
+		if id := stepID(step); id != "" {
+			fault.list = append(fault.list, id)
+		}
+	}
+	return fault
+}
+
+func (v *validator) controlList() {
+	for i, control := range v.s.Controls {
+		path := index("controls", i)
+		with, instead := join(path, "with"), join(path, "instead")
+		v.sourceOf(path, control.Source)
+		variants := v.variantsOf(path, control.Variants)
+		var on names
+		switch hasWith, hasInstead := v.r.has(with), v.r.has(instead); {
+		case hasWith && hasInstead:
+			v.r.addAt(path, "with and instead are given: a control does one of the two")
+		case !hasWith && !hasInstead:
+			v.r.addAt(path, "nothing is tried: give with (beside the fault) or instead (in place of it)")
+		case hasInstead && control.Expect == "symptom":
+			v.r.addAt(instead, "expect: symptom is for a wrong cure beside the fault: use with")
+		}
+		if v.r.has(instead) {
+			v.atLeastOne(instead, len(control.Instead), "give at least one change")
+			on = v.steps(instead, control.Instead, names{})
+		}
+		if v.r.has(with) {
+			v.atLeastOne(with, len(control.With), "give at least one change")
+			on = beside(v.faultSteps(variants), v.steps(with, control.With, v.takenSteps(variants)), control.With)
+		}
+		if on.noun == "" {
+			on.unsure = true // nothing is tried, which was said above
+		}
+		v.readings(join(path, "effective"), control.Effective, on)
+		v.readings(join(path, "proof"), control.Proof, on)
+	}
+}
+
+func (v *validator) variantIndex(id string) int {
+	return slices.IndexFunc(v.s.Variants, func(one Variant) bool { return one.ID == id })
+}

@@ -1,0 +1,212 @@
+// Package site is a cluster as the engine uses it: steps are made and undone by id, readings are taken by selector.
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// ChangeRequest asks an agent to make a change.
+type ChangeRequest struct {
+	// ID by which the change is undone and read later.
+	ID string
+	// Name in the catalogue of changes, and its settings.
+	Name   string
+	Config json.RawMessage
+	// Run and Place are the run's id and the agent's place.
+	Run, Place string
+}
+
+// Operations that agents serve on changes.
+var (
+	ApplyChange = agent.Op[ChangeRequest, agent.None, agent.None]{Name: "change/apply"}
+	UndoChange  = agent.Op[string, agent.None, agent.None]{Name: "change/undo"}
+	ReadChange  = agent.Op[string, agent.None, map[string]float64]{Name: "change/read"}
+)
+
+// ClusterChange is a change to the cluster as a whole, made from the harness; its steps say on: cluster.
+type ClusterChange interface {
+	// ApplyTo makes the change and returns how to undo it, also beside an error, for what was done until then.
+	ApplyTo(ctx context.Context, s *Site, id string) (undo func(context.Context) error, err error)
+}
+
+// Site is a cluster, its host and what has been changed. It is safe for use by several goroutines.
+type Site struct {
+	Cluster clusters.Cluster
+	// Host is the agent for what belongs to the whole machine.
+	Host *agent.Conn
+	// Run is the run's id.
+	Run string
+
+	mu   sync.Mutex
+	made []*made
+}
+
+// made is a step that was made, or begun.
+type made struct {
+	id     string
+	on     string
+	places []string
+	undo   func(context.Context) error
+}
+
+// Agent returns the agent of a place, the host's included.
+func (s *Site) Agent(place string) (*agent.Conn, error) {
+	conn := s.Cluster.Agent(place)
+	if place == "host" {
+		conn = s.Host
+	}
+	if conn == nil {
+		return nil, fmt.Errorf("%s: there is no agent at this place", place)
+	}
+	return conn, nil
+}
+
+// Resolve turns a selector into places.
+func (s *Site) Resolve(on string) ([]string, error) {
+	switch on {
+	case "host":
+		return []string{"host"}, nil
+	case "cluster":
+		return nil, nil
+	}
+	return s.Cluster.Resolve(on)
+}
+
+// Apply makes a step at all its places. On an error what was done can be undone by the step's id.
+func (s *Site) Apply(ctx context.Context, step scenario.Step) error {
+	places, err := s.Resolve(step.On)
+	if err != nil {
+		return fmt.Errorf("change %s: %w", step.ID, err)
+	}
+	m := &made{id: step.ID, on: step.On, places: places}
+	s.mu.Lock()
+	if slices.ContainsFunc(s.made, func(other *made) bool { return other.id == step.ID }) {
+		s.mu.Unlock()
+		return fmt.Errorf("change %s is on already", step.ID)
+	}
+	s.made = append(s.made, m)
+	s.mu.Unlock()
+	if step.On == "cluster" {
+		change, ok := step.Use.Config.(ClusterChange)
+		if !ok {
+			return fmt.Errorf("change %s: %s is made at a place, not on the cluster", step.ID, step.Use.Name)
+		}
+		m.undo, err = change.ApplyTo(ctx, s, step.ID)
+	} else {
+		m.undo, err = s.applyAt(ctx, step, places)
+	}
+	if err != nil {
+		return fmt.Errorf("change %s: %w", step.ID, err)
+	}
+	return nil
+}
+
+// ApplyAt makes a change at places for a ClusterChange, and returns how to undo it there, also beside an error.
+func (s *Site) ApplyAt(ctx context.Context, id, name string, config any, places []string) (func(context.Context) error, error) {
+	return s.applyAt(ctx, scenario.Step{ID: id, Use: scenario.Use{Name: name, Config: config}}, places)
+}
+
+func (s *Site) applyAt(ctx context.Context, step scenario.Step, places []string) (func(context.Context) error, error) {
+	undo := func(ctx context.Context) error {
+		return s.each(places, func(conn *agent.Conn) error {
+			_, err := UndoChange.Call(ctx, conn, step.ID, nil)
+			return err
+		})
+	}
+	config, err := json.Marshal(step.Use.Config)
+	if err != nil {
+		return undo, err
+	}
+	return undo, s.each(places, func(conn *agent.Conn) error {
+		_, err := ApplyChange.Call(ctx, conn, ChangeRequest{ID: step.ID, Name: step.Use.Name, Config: config, Run: s.Run, Place: conn.Name()}, nil)
+		return err
+	})
+}
+
+// each calls f for the agents of all places at once and joins the errors.
+func (s *Site) each(places []string, f func(*agent.Conn) error) error {
+	errs := make([]error, len(places))
+	var group errgroup.Group
+	for i, place := range places {
+		group.Go(func() error {
+			conn, err := s.Agent(place)
+			if err == nil {
+				err = f(conn)
+			}
+			errs[i] = err
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return errors.Join(errs...)
+}
+
+// Undo undoes the step with this id, even when ctx is cancelled; undoing what was not made is no error.
+func (s *Site) Undo(ctx context.Context, id string) error {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.made, func(m *made) bool { return m.id == id })
+	if i < 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	m := s.made[i]
+	s.made = slices.Delete(s.made, i, i+1)
+	s.mu.Unlock()
+	if m.undo == nil {
+		return nil
+	}
+	if err := m.undo(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("undo of change %s: %w", id, err)
+	}
+	return nil
+}
+
+// UndoAll undoes all steps, last first, past errors.
+func (s *Site) UndoAll(ctx context.Context) error {
+	s.mu.Lock()
+	var ids []string
+	for _, m := range slices.Backward(s.made) {
+		ids = append(ids, m.id)
+	}
+	s.mu.Unlock()
+	var errs []error
+	for _, id := range ids {
+		errs = append(errs, s.Undo(ctx, id))
+	}
+	return errors.Join(errs...)
+}
+
+// ChangeReadings asks a change that is on what it says of itself, at all its places.
+func (s *Site) ChangeReadings(ctx context.Context, id string) (map[string]map[string]float64, error) {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.made, func(m *made) bool { return m.id == id })
+	var places []string
+	if i >= 0 {
+		places = s.made[i].places
+	}
+	s.mu.Unlock()
+	if i < 0 {
+		return nil, nil
+	}
+	var mu sync.Mutex
+	readings := map[string]map[string]float64{}
+	err := s.each(places, func(conn *agent.Conn) error {
+		values, err := ReadChange.Call(ctx, conn, id, nil)
+		mu.Lock()
+		defer mu.Unlock()
+		readings[conn.Name()] = values
+		return err
+	})
+	return readings, err
+}

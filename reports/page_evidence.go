@@ -1,0 +1,119 @@
+package reports
+
+import (
+	"encoding/base64"
+	"html/template"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/reports/plot"
+)
+
+// evidenceSection is what the run kept.
+type evidenceSection struct {
+	Commands []commandEvidence
+	Files    []download
+	Logs     []logLine
+	// MoreLogs is how many lines are only in the history.
+	MoreLogs int
+}
+
+// commandEvidence is one command at one place, before and after.
+type commandEvidence struct {
+	Command, On, Lane string
+	Outputs           []output
+}
+
+// output is what a command printed in a phase, line by line.
+type output struct {
+	Phase string
+	Lines []outputLine
+	File  template.URL
+}
+
+// outputLine is changed where the first output does not have it.
+type outputLine struct {
+	Text    string
+	Changed bool
+}
+
+// download is a file that is offered to be saved.
+type download struct {
+	Name, Title, On, Lane, Phase, Size string
+	Href                               template.URL
+	// Inline is true where the file travels inside the report.
+	Inline bool
+}
+
+type logLine struct{ At, Lane, Phase, Source, Line, Event string }
+
+// mostLogs is how many lines of logs are shown.
+const mostLogs = 40
+
+func (d Data) evidence() evidenceSection {
+	var s evidenceSection
+	for _, f := range d.Evidence {
+		if f.Text == "" {
+			s.Files = append(s.Files, f.download())
+			continue
+		}
+		i := slices.IndexFunc(s.Commands, func(c commandEvidence) bool { return c.Command == f.Title && c.On == f.On && c.Lane == f.Lane })
+		if i < 0 {
+			i = len(s.Commands)
+			s.Commands = append(s.Commands, commandEvidence{Command: f.Title, On: f.On, Lane: f.Lane})
+		}
+		c := &s.Commands[i]
+		var before []string
+		if len(c.Outputs) > 0 {
+			for _, l := range c.Outputs[0].Lines {
+				before = append(before, l.Text)
+			}
+		}
+		c.Outputs = append(c.Outputs, output{Phase: f.Phase, Lines: compare(before, f.Text, len(c.Outputs) > 0), File: relative(f.Name)})
+	}
+	for _, e := range d.Events {
+		if e.Log == nil || e.Log.Event == "" {
+			continue
+		}
+		if len(s.Logs) == mostLogs {
+			s.MoreLogs++
+			continue
+		}
+		s.Logs = append(s.Logs, logLine{plot.Seconds(e.T), e.Lane, e.Phase, e.Log.Source, e.Log.Line, e.Log.Event})
+	}
+	return s
+}
+
+// compare splits an output into lines and marks those that were not there before.
+func compare(before []string, text string, marking bool) []outputLine {
+	var lines []outputLine
+	for _, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		lines = append(lines, outputLine{l, marking && !slices.Contains(before, l)})
+	}
+	return lines
+}
+
+func (f EvidenceFile) download() download {
+	title := f.Title
+	if title == "" {
+		title = f.Name
+	}
+	dl := download{Name: f.Name, Title: title, On: f.On, Lane: f.Lane, Phase: f.Phase, Size: bytes(f.Size), Href: relative(f.Name)}
+	if len(f.Raw) > 0 && len(f.Raw) <= rawLimit {
+		dl.Inline = true
+		// The type is ours and not the file's, so that a browser saves it whatever it holds.
+		dl.Href = template.URL("data:application/octet-stream;base64," + base64.StdEncoding.EncodeToString(f.Raw))
+	}
+	return dl
+}
+
+// relative is the address of a file in the folder that the report lies in.
+func relative(name string) template.URL {
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return template.URL(rundir.EvidenceDir + "/" + strings.Join(parts, "/"))
+}

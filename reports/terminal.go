@@ -1,0 +1,221 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/reports/plot"
+)
+
+// Terminal writes the table that a person sees at the end of a run. Lines fit width columns (80 where it is not known, and
+// never fewer than 60); colour only repeats what words and shapes say.
+func Terminal(w io.Writer, d Data, width int, color bool) error {
+	if width <= 0 {
+		width = 80
+	}
+	t := terminal{width: max(width, 60), color: color}
+	t.outcome(d)
+	for _, v := range d.variants() {
+		t.variant(d, v)
+	}
+	t.claims(d)
+	if d.Dir != "" {
+		t.line("")
+		t.line("Report: " + filepath.Join(d.Dir, rundir.ReportFile))
+	}
+	_, err := io.WriteString(w, t.out.String())
+	return err
+}
+
+type terminal struct {
+	out   strings.Builder
+	width int
+	color bool
+}
+
+func (t *terminal) line(s string) { t.out.WriteString(strings.TrimRight(s, " ") + "\n") }
+
+func (t *terminal) outcome(d Data) {
+	o := outcomeBadge(d.Verdict.Outcome)
+	word := strings.ToUpper(o.Word)
+	t.wrap(o.Symbol+" "+word+"  ", d.title(), func(s string) string {
+		return strings.Replace(s, o.Symbol+" "+word, t.paint(d.Verdict.Outcome, o.Symbol+" "+word), 1)
+	})
+	if d.Verdict.Reason != "" {
+		t.wrap("  ", d.Verdict.Reason, nil)
+	}
+	for _, p := range d.problems() {
+		t.wrap("  ! ", p, nil)
+	}
+	var facts []string
+	for _, f := range d.facts() {
+		if f.Name == "Date" {
+			continue
+		}
+		value := f.Value
+		if f.Name == "Kernel" || f.Name == "kube-proxy" || f.Name == "Took" {
+			value = strings.ToLower(f.Name) + " " + f.Value
+		}
+		facts = append(facts, value)
+	}
+	t.wrap("  ", strings.Join(facts, ", "), nil)
+}
+
+func (t *terminal) variant(d Data, v variant) {
+	t.line("")
+	head := v.Name
+	if v.Spec.Mechanism != "" && v.Spec.Mechanism != v.Name {
+		head += " (" + v.Spec.Mechanism + ")"
+	}
+	if r := v.Verdict.Reproduction; r.Trials > 0 {
+		head += ": symptom in " + rate(r) + " (" + percent(r.Low) + " to " + percent(r.High) + ")"
+	}
+	t.wrap("", head, nil)
+	if len(v.Verdict.Phases) == 0 {
+		t.wrap("  "+words(v.outcome())+"  ", v.reason(), nil)
+		return
+	}
+	name := 0
+	for _, p := range v.Verdict.Phases {
+		name = max(name, utf8.RuneCountInString(p.Name))
+	}
+	// symbol and word, name, two times: what is left is for the detectors.
+	name = min(name, t.width-52)
+	probe := v.Spec.Symptom.Probe
+	for _, p := range v.Verdict.Phases {
+		times := ""
+		if s := p.Probes[probe]; s.Count > 0 {
+			times = fmt.Sprintf("p50 %-7s max %-7s", plot.Seconds(s.P50), plot.Seconds(s.Max))
+		}
+		outcome := fmt.Sprintf("%-6s", words(p.Outcome))
+		if p.Outcome == judge.Inconclusive {
+			outcome = "? open"
+		} else if p.Outcome == judge.Skipped {
+			outcome = "– skip"
+		}
+		left := fmt.Sprintf("  %s  %-*s  %-23s  ", outcome, name, cut(p.Name, name), times)
+		line := left + fired(p, t.width-utf8.RuneCountInString(left))
+		t.line(strings.Replace(line, outcome, t.paint(p.Outcome, outcome), 1))
+		for _, c := range p.Checks {
+			if !c.OK {
+				t.wrap("          ✗ ", strings.TrimPrefix(c.Lane+": "+c.What+": "+c.Seen, ": "), nil)
+			}
+		}
+	}
+}
+
+// fired lists the detectors that fired, as far as there is room.
+func fired(p judge.Phase, room int) string {
+	var names []string
+	for _, id := range sortedKeys(p.Detectors) {
+		if p.Detectors[id].Fired {
+			names = append(names, id)
+		}
+	}
+	if len(names) == 0 {
+		if len(p.Detectors) == 0 {
+			return ""
+		}
+		return "quiet"
+	}
+	all := strings.Join(names, ", ")
+	if utf8.RuneCountInString(all) <= room {
+		return all
+	}
+	return cut(count(len(names), "detector")+" fired", room)
+}
+
+func (t *terminal) claims(d Data) {
+	if len(d.Verdict.Claims) == 0 {
+		return
+	}
+	t.line("")
+	t.line("claims")
+	for _, c := range d.Verdict.Claims {
+		b := claimBadge(c)
+		o := judge.Pass
+		switch b.Class {
+		case "fail":
+			o = judge.Fail
+		case "skipped":
+			o = judge.Skipped
+		}
+		word := b.Symbol + " " + cmp.Or(c.Result, judge.Untested)
+		text := c.Says
+		if b.Class == "fail" {
+			text = "(expected: " + c.Expected + ") " + text
+		}
+		t.wrap(fmt.Sprintf("  %-10s  ", word), text, func(s string) string { return strings.Replace(s, word, t.paint(o, word), 1) })
+	}
+}
+
+// wrap writes text after a lead, its further lines indented as far as the lead goes.
+func (t *terminal) wrap(lead, text string, finish func(string) string) {
+	indent := strings.Repeat(" ", utf8.RuneCountInString(lead))
+	line := lead
+	put := func() {
+		if finish != nil {
+			line = finish(line)
+		}
+		t.line(line)
+		line = indent
+	}
+	empty := true
+	for _, word := range strings.Fields(printable(text)) {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > t.width {
+			put()
+			finish, empty = nil, true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	put()
+}
+
+// paint colours s: green, red, yellow or dim.
+func (t *terminal) paint(o judge.Outcome, s string) string {
+	if !t.color {
+		return s
+	}
+	code := "33"
+	switch o {
+	case judge.Pass:
+		code = "32"
+	case judge.Fail:
+		code = "31"
+	case judge.Skipped:
+		code = "2"
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// printable takes control characters out, so that no recorded text moves the cursor of a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		if r < 0x20 || (r >= 0x7F && r < 0xA0) {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+// cut shortens text to a number of characters.
+func cut(s string, n int) string {
+	r := []rune(printable(s))
+	if len(r) <= n {
+		return string(r)
+	}
+	return string(r[:max(0, n-1)]) + "…"
+}

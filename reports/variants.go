@@ -1,0 +1,153 @@
+package reports
+
+import (
+	"slices"
+
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// variant is all that is known of one way to bring the failure about.
+type variant struct {
+	Name string
+	// Spec is from the scenario; Known is false where the scenario does not have it.
+	Spec  scenario.Variant
+	Known bool
+	// Verdict is empty where the run was not judged.
+	Verdict judge.Variant
+	Judged  bool
+	Lanes   []lane
+	// Skipped is why it was not run.
+	Skipped string
+}
+
+// variants lists them in the scenario's order; a variant that only the history or the verdict knows comes last.
+func (d Data) variants() []variant {
+	var names []string
+	add := func(name string) {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	for _, v := range d.scenario().Variants {
+		add(v.ID)
+	}
+	for _, v := range d.Verdict.Variants {
+		add(v.Name)
+	}
+	lanes := d.lanes()
+	for _, l := range lanes {
+		add(variantOf(l.Name))
+	}
+	variants := make([]variant, len(names))
+	for i, name := range names {
+		v := variant{Name: name, Skipped: d.Run.Skipped[name]}
+		for _, s := range d.scenario().Variants {
+			if s.ID == name {
+				v.Spec, v.Known = s, true
+			}
+		}
+		for _, j := range d.Verdict.Variants {
+			if j.Name == name {
+				v.Verdict, v.Judged = j, true
+			}
+		}
+		for _, l := range lanes {
+			if variantOf(l.Name) == name {
+				v.Lanes = append(v.Lanes, l)
+			}
+		}
+		variants[i] = v
+	}
+	return variants
+}
+
+// outcome of the variant: inconclusive where nobody judged it, unless it was skipped.
+func (v variant) outcome() judge.Outcome {
+	switch {
+	case v.Judged:
+		return v.Verdict.Outcome
+	case v.Skipped != "":
+		return judge.Skipped
+	}
+	return judge.Inconclusive
+}
+
+// reason says why.
+func (v variant) reason() string {
+	switch {
+	case v.Verdict.Reason != "":
+		return v.Verdict.Reason
+	case v.Skipped != "":
+		return v.Skipped
+	case !v.Judged && len(v.Lanes) == 0:
+		return "Nothing was recorded."
+	case !v.Judged:
+		return "The run ended before this was judged."
+	}
+	return ""
+}
+
+// phase finds a phase of the verdict.
+func (v variant) phase(name string) (judge.Phase, bool) {
+	for _, p := range v.Verdict.Phases {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return judge.Phase{}, false
+}
+
+// applies reports whether a detector, remedy or control is meant for the variant.
+func applies(variants []string, name string) bool {
+	return len(variants) == 0 || slices.Contains(variants, name)
+}
+
+// headline is the variant whose rate stands for the run: the one with the most attempts that showed the symptom.
+func headline(variants []variant) *variant {
+	var best *variant
+	for i, v := range variants {
+		r := v.Verdict.Reproduction
+		if r.Trials == 0 {
+			continue
+		}
+		if best == nil || r.Hits > best.Verdict.Reproduction.Hits {
+			best = &variants[i]
+		}
+	}
+	return best
+}
+
+// phaseTitle names a phase with the remedy's or control's title.
+func (d Data) phaseTitle(phase string) string {
+	if r, ok := d.remedy(branchOf(phase)); ok {
+		switch kind(phase) {
+		case "remedy":
+			return "with " + r.Title
+		case "relapse":
+			return "without " + r.Title
+		}
+	}
+	if c, ok := d.control(branchOf(phase)); ok && kind(phase) == "control" {
+		return c.Title
+	}
+	return ""
+}
+
+func (d Data) remedy(id string) (scenario.Remedy, bool) {
+	for _, r := range d.scenario().Remedies {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return scenario.Remedy{}, false
+}
+
+func (d Data) control(id string) (scenario.Control, bool) {
+	for _, c := range d.scenario().Controls {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	return scenario.Control{}, false
+}
