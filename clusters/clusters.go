@@ -46,6 +46,8 @@ type Provider interface {
 type Spec struct {
 	// Run is the run's id, which everything that is made carries.
 	Run string
+	// Env is the environment of every process of the run, beside the harness's own: KEY=VALUE.
+	Env []string
 	// Name tells the clusters of a run apart: the lane.
 	Name string
 	// Nodes is how many there are.
@@ -78,6 +80,8 @@ type Cluster interface {
 	// CoreDNS starts CoreDNS with a Corefile in the namespace of a place. StopCoreDNS ends it.
 	CoreDNS(ctx context.Context, place, name, corefile string) error
 	StopCoreDNS(ctx context.Context, place, name string) error
+	// Settle lets programs finish what they put off, such as removing rules that nothing leads to any more.
+	Settle(ctx context.Context) error
 	// Close takes the cluster away and returns when nothing of it is left.
 	Close(ctx context.Context) error
 }

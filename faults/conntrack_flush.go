@@ -7,7 +7,8 @@ import (
 )
 
 // ConntrackFlush deletes the entries of one class of flows once, as conntrack -D with a filter does. What was deleted does not
-// come back when this is undone; flows make new entries as they go on.
+// come back; flows make new entries as they go on. Undoing it deletes the class once more, so that no entry made meanwhile, with
+// a time-out that has been taken back since, outlives the remedy.
 type ConntrackFlush struct {
 	// Protocol of the flows.
 	Protocol string `json:"protocol" jsonschema:"enum=udp,enum=tcp"`
@@ -18,7 +19,14 @@ type ConntrackFlush struct {
 }
 
 // Apply deletes them.
-func (c *ConntrackFlush) Apply(ctx context.Context, _ *Namespace) error {
+func (c *ConntrackFlush) Apply(ctx context.Context, ns *Namespace) error {
+	if err := ns.Scope.PushFunc("flush again", c.flush); err != nil {
+		return err
+	}
+	return c.flush(ctx)
+}
+
+func (c *ConntrackFlush) flush(ctx context.Context) error {
 	table, err := ctnetlink.Open()
 	if err != nil {
 		return err

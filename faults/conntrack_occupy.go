@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,21 +23,27 @@ type ConntrackOccupy struct {
 	// Unreplied makes entries of flows that never had an answer, which the kernel throws out when the table is full.
 	Unreplied bool `json:"unreplied,omitempty"`
 
+	// Refill is how many entries a second are made again when some have gone: idle connections that pile up. Each gets the
+	// time-out that established connections have at that moment. Default: none.
+	Refill int `json:"refill,omitempty" jsonschema:"minimum=0,maximum=200000"`
+
 	table   *ctnetlink.Conn
-	entries int
 	next    int // number of the next connection
+	entries atomic.Int64
+	filling atomic.Bool
+	failed  atomic.Pointer[error]
 }
 
 const (
 	// occupyMark marks the entries, so that exactly they can be deleted.
 	occupyMark uint32 = 0x52454c50
-	// occupyTimeout is longer than any run.
-	occupyTimeout = time.Hour
+	// refillEvery is how often what has gone is made up for.
+	refillEvery = 20 * time.Millisecond
 	// occupyRounds bounds how often the free space is looked at again, because other flows come and go meanwhile.
 	occupyRounds = 20
 )
 
-// Apply fills the table.
+// Apply fills the table, and goes on filling it where Refill says so.
 func (c *ConntrackOccupy) Apply(ctx context.Context, ns *Namespace) error {
 	table, err := ctnetlink.Open()
 	if err != nil {
@@ -48,26 +57,77 @@ func (c *ConntrackOccupy) Apply(ctx context.Context, ns *Namespace) error {
 		return err
 	}
 	for range occupyRounds {
-		free, err := c.free(ctx)
+		free, err := c.fill(ctx, math.MaxInt)
 		if err != nil {
 			return err
 		}
 		if free <= c.Leave {
-			return nil
-		}
-		// Stop exactly at the limit: an entry more would make the kernel log that the table is full.
-		filled, err := table.Fill(ctx, free-c.Leave, func(i int) ctnetlink.Entry { return c.entry(c.next + i) })
-		c.entries += filled.Made
-		c.next += free - c.Leave
-		if err != nil && !errors.Is(err, syscall.ENOMEM) {
-			return err
+			return c.goOn(ns)
 		}
 	}
-	free, err := c.free(ctx)
-	if err == nil && free > c.Leave {
-		err = fmt.Errorf("%d entries are free after %d were made, wanted %d", free, c.entries, c.Leave)
+	return fmt.Errorf("after %d rounds and %d entries more than %d are free", occupyRounds, c.entries.Load(), c.Leave)
+}
+
+// goOn keeps the table full until it is undone.
+func (c *ConntrackOccupy) goOn(ns *Namespace) error {
+	if c.Refill == 0 {
+		return nil
 	}
-	return err
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	if err := ns.Scope.PushFunc("end the refilling", func(context.Context) error { cancel(); <-done; return nil }); err != nil {
+		cancel()
+		return err
+	}
+	c.filling.Store(true)
+	go func() {
+		defer close(done)
+		defer c.filling.Store(false)
+		tick := time.NewTicker(refillEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if _, err := c.fill(ctx, int(float64(c.Refill)*refillEvery.Seconds())); err != nil && ctx.Err() == nil {
+					c.failed.Store(&err)
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// fill makes at most so many entries, and returns how many places were free before.
+func (c *ConntrackOccupy) fill(ctx context.Context, most int) (free int, err error) {
+	if free, err = c.free(ctx); err != nil || free <= c.Leave {
+		return free, err
+	}
+	timeout, err := establishedTimeout()
+	if err != nil {
+		return free, err
+	}
+	// Stop exactly at the limit: an entry more would make the kernel log that the table is full.
+	n := min(free-c.Leave, most)
+	filled, err := c.table.Fill(ctx, n, func(i int) ctnetlink.Entry { return c.entry(c.next+i, timeout) })
+	c.entries.Add(int64(filled.Made))
+	c.next = (c.next + n) % (1 << 24)
+	if errors.Is(err, syscall.ENOMEM) {
+		err = nil // others were faster; the next look tells
+	}
+	return free, err
+}
+
+// establishedTimeout is what the kernel would give a connection.
+func establishedTimeout() (time.Duration, error) {
+	text, err := undo.ReadSysctl("net.netfilter.nf_conntrack_tcp_timeout_established")
+	if err != nil {
+		return 0, err
+	}
+	seconds, err := strconv.Atoi(text)
+	return time.Duration(seconds) * time.Second, err
 }
 
 func (c *ConntrackOccupy) free(ctx context.Context) (int, error) {
@@ -77,15 +137,17 @@ func (c *ConntrackOccupy) free(ctx context.Context) (int, error) {
 }
 
 // entry is the nth connection between two addresses of 198.18.0.0/15, which RFC 2544 sets apart for such tests.
-func (c *ConntrackOccupy) entry(n int) ctnetlink.Entry {
-	address := func(host byte) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, host, byte(n / 60000)}) }
+func (c *ConntrackOccupy) entry(n int, timeout time.Duration) ctnetlink.Entry {
+	address := func(host byte) netip.Addr {
+		return netip.AddrFrom4([4]byte{198, 18 + host, byte(n / 60000 >> 8), byte(n / 60000)})
+	}
 	e := ctnetlink.Entry{
 		Proto: syscall.IPPROTO_TCP,
 		Orig: ctnetlink.Tuple{
-			Src: netip.AddrPortFrom(address(1), uint16(1024+n%60000)),
-			Dst: netip.AddrPortFrom(address(2), 443),
+			Src: netip.AddrPortFrom(address(0), uint16(1024+n%60000)),
+			Dst: netip.AddrPortFrom(address(1), 443),
 		},
-		Timeout: occupyTimeout, Mark: occupyMark, Status: ctnetlink.Established, TCPState: ctnetlink.TCPEstablished,
+		Timeout: timeout, Mark: occupyMark, Status: ctnetlink.Established, TCPState: ctnetlink.TCPEstablished,
 	}
 	if c.Unreplied {
 		e.Status, e.TCPState = ctnetlink.Confirmed, ctnetlink.TCPSynSent
@@ -93,7 +155,14 @@ func (c *ConntrackOccupy) entry(n int) ctnetlink.Entry {
 	return e
 }
 
-// Readings: entries is how many entries were made.
+// Readings: entries is how many entries were made until now; filling is 1 while those that go are made up for.
 func (c *ConntrackOccupy) Readings(context.Context) (map[string]float64, error) {
-	return map[string]float64{"entries": float64(c.entries)}, nil
+	readings := map[string]float64{"entries": float64(c.entries.Load()), "filling": 0}
+	if c.filling.Load() {
+		readings["filling"] = 1
+	}
+	if err := c.failed.Load(); err != nil {
+		return readings, *err
+	}
+	return readings, nil
 }

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -20,7 +21,7 @@ type HoldPairs struct {
 	Protocol string `json:"protocol" jsonschema:"enum=udp,enum=tcp"`
 	// Port is the destination port.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
-	// MaxWait is how long a packet may wait for its partner. Default: 50ms.
+	// MaxWait is how long a packet may wait for its partner. Default: 20ms.
 	MaxWait scenario.Duration `json:"maxWait,omitempty"`
 	// Clash makes the kernel unable to repair the race: just before the release an entry is created whose reply tuple is
 	// that of the later packet, so that the kernel's own code drops it.
@@ -38,7 +39,7 @@ const clashTimeout = 2 * time.Second
 
 // Apply arms the hold.
 func (c *HoldPairs) Apply(_ context.Context, ns *Namespace) error {
-	pairs := &hold.Pairs{MaxWait: c.MaxWait.Std(), OncePerFlow: true}
+	pairs := &hold.Pairs{MaxWait: cmp.Or(c.MaxWait.Std(), 20*time.Millisecond), OncePerFlow: true}
 	if c.Clash {
 		table, err := ctnetlink.Open()
 		if err != nil {
@@ -65,8 +66,8 @@ func (c *HoldPairs) Apply(_ context.Context, ns *Namespace) error {
 		Name:     ns.Name,
 		Queue:    uint16(hash32(ns.Name)),
 		Match:    hold.Match{Proto: protocolNumber(c.Protocol), DstPort: uint16(c.Port), New: true},
-		Hook:     hold.Forward,
-		Priority: 10, // after kube-proxy's and the CNI's filter chains, before confirmation
+		Hook:     hold.Postrouting,
+		Priority: 300, // after the choice of source ports (100), before confirmation
 		Policy:   pairs,
 	})
 	if err != nil {
@@ -92,6 +93,7 @@ func (c *HoldPairs) forceClash(ctx context.Context, group []hold.Packet) ([]hold
 		Reply:   ctnetlink.Tuple{Src: loser.Dst, Dst: loser.Src},
 		Timeout: clashTimeout,
 		Status:  ctnetlink.Confirmed,
+		NATDone: true, // else a kernel may merge the two entries
 	}
 	if err := c.table.Create(ctx, entry); err != nil {
 		return nil, fmt.Errorf("clashing entry %s: %w", entry, err)

@@ -34,7 +34,7 @@ const (
 	rawLimit = 2 << 20
 )
 
-// readEvidence reads the files of a folder: those that the history tells of in its order, then the others by name. Reading
+// readEvidence reads the files of a folder: those that the history tells of in its order, then the names of the others. Reading
 // goes through os.Root, so that neither a name in a history nor a link in the folder leads out of it.
 func readEvidence(dir string, events []history.Event) ([]EvidenceFile, error) {
 	root, err := os.OpenRoot(dir)
@@ -55,13 +55,6 @@ func readEvidence(dir string, events []history.Event) ([]EvidenceFile, error) {
 		known[e.Evidence.File] = true
 		files = append(files, EvidenceFile{Name: e.Evidence.File, Title: e.Evidence.Title, On: e.Evidence.On, Lane: e.Lane, Phase: e.Phase})
 	}
-	entries, err := fs.ReadDir(root.FS(), ".")
-	errs = append(errs, err)
-	for _, entry := range entries {
-		if name := entry.Name(); !known[name] && entry.Type().IsRegular() {
-			files = append(files, EvidenceFile{Name: name, Title: name})
-		}
-	}
 	kept := files[:0]
 	for _, f := range files {
 		if err := f.read(root); err != nil {
@@ -70,7 +63,18 @@ func readEvidence(dir string, events []history.Event) ([]EvidenceFile, error) {
 		}
 		kept = append(kept, f)
 	}
-	return kept, errors.Join(errs...)
+	// What the history does not tell of, such as the logs of programs, is listed but not shown.
+	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || known[name] || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			kept = append(kept, EvidenceFile{Name: name, Title: name, Size: info.Size()})
+		}
+		return err
+	})
+	return kept, errors.Join(append(errs, err)...)
 }
 
 func (f *EvidenceFile) read(root *os.Root) error {

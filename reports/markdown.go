@@ -42,8 +42,11 @@ func Markdown(d Data) []byte {
 	}
 	for _, v := range variants {
 		for _, f := range failures(v) {
-			fmt.Fprintf(&b, "- %s: %s: **%s**\n", md(f.Where), md(f.What), md(f.Seen))
+			fmt.Fprintf(&b, "- %s: %s **%s**\n", md(f.Where), md(f.What), md(f.Seen))
 		}
+	}
+	for _, diff := range d.Verdict.Restored.Differences {
+		b.WriteString("- not as before: **" + md(diff) + "**\n")
 	}
 	for _, p := range d.problems() {
 		b.WriteString("- " + md(p) + "\n")

@@ -26,14 +26,18 @@ type page struct {
 	Failures     []failure
 	MoreFailures int
 	Problems     []string
-	Summary      []string
-	Sources      []source
-	Variants     []pageVariant
-	Claims       []claimRow
-	Evidence     evidenceSection
-	Environment  environment
-	Restored     restoredSection
-	Reproduce    reproduce
+	// Story is the phases at a glance, of the variant that Rate is of.
+	Story    []plot.Column
+	Summary  []string
+	Sources  []source
+	Variants []pageVariant
+	Claims   []claimRow
+	// Detectors are listed once for all variants.
+	Detectors   []detectorHead
+	Evidence    evidenceSection
+	Environment environment
+	Restored    restoredSection
+	Reproduce   reproduce
 }
 
 // badge is an outcome with its class, shape and word.
@@ -47,6 +51,11 @@ type failure struct{ Where, What, Seen string }
 
 // source is a document as a link. URL is empty where there is none that a browser may open.
 type source struct{ ID, Title, Section, URL string }
+
+// HasRemedies reports whether there is a remedy or control to compare.
+func (p page) HasRemedies() bool {
+	return slices.ContainsFunc(p.Variants, func(v pageVariant) bool { return len(v.Remedies)+len(v.Controls) > 0 })
+}
 
 // pageVariant is one way to bring the failure about.
 type pageVariant struct {
@@ -93,6 +102,11 @@ func (d Data) page() page {
 		if len(variants) > 1 {
 			p.Interval += ", variant " + h.Name
 		}
+		p.Story = d.picture(*h).Columns
+		// Its picture comes first: it is what the report is about.
+		first := *h
+		variants = slices.DeleteFunc(variants, func(v variant) bool { return v.Name == first.Name })
+		variants = slices.Insert(variants, 0, first)
 	}
 	for _, s := range d.scenario().Metadata.Sources {
 		p.Sources = append(p.Sources, source{s.ID, s.Title, s.Section, webLink(s.URL)})
@@ -101,6 +115,10 @@ func (d Data) page() page {
 		p.Variants = append(p.Variants, d.pageVariant(v))
 		p.Failures = append(p.Failures, failures(v)...)
 	}
+	for _, diff := range p.Restored.Differences {
+		p.Failures = append(p.Failures, failure{"afterwards", "not as before:", diff})
+	}
+	p.Detectors = d.detectorHeads(variants)
 	const most = 8
 	if len(p.Failures) > most {
 		p.MoreFailures = len(p.Failures) - most
@@ -169,7 +187,7 @@ func failures(v variant) []failure {
 			if c.Lane != "" {
 				where = c.Lane + ", " + p.Name
 			}
-			list = append(list, failure{where, c.What, c.Seen})
+			list = append(list, failure{where, c.What + ", seen", c.Seen})
 		}
 	}
 	return list

@@ -15,7 +15,9 @@ import (
 type evidenceSection struct {
 	Commands []commandEvidence
 	Files    []download
-	Logs     []logLine
+	// Others are files that the history does not tell of.
+	Others []download
+	Logs   []logLine
 	// MoreLogs is how many lines are only in the history.
 	MoreLogs int
 }
@@ -55,6 +57,10 @@ const mostLogs = 40
 func (d Data) evidence() evidenceSection {
 	var s evidenceSection
 	for _, f := range d.Evidence {
+		if f.Title == f.Name && f.Text == "" && len(f.Raw) == 0 {
+			s.Others = append(s.Others, f.download())
+			continue
+		}
 		if f.Text == "" {
 			s.Files = append(s.Files, f.download())
 			continue

@@ -117,6 +117,9 @@ func (d Data) claims() []claimRow {
 				row.Note, row.Where = s.Note, s.Check.Variant+", "+s.Check.Phase
 			}
 		}
+		if row.Result.Class != "fail" && row.Result.Class != "skipped" {
+			row.Expected = "" // the result says it already
+		}
 		rows = append(rows, row)
 	}
 	return rows
@@ -167,6 +170,19 @@ type detectorCell struct {
 	Text  string
 	// Wrong is what was expected, where it was something else.
 	Wrong string
+}
+
+// detectorHeads lists the detectors of all variants, each once.
+func (d Data) detectorHeads(variants []variant) []detectorHead {
+	var heads []detectorHead
+	for _, v := range variants {
+		for _, h := range d.detectors(v).Detectors {
+			if !slices.Contains(heads, h) {
+				heads = append(heads, h)
+			}
+		}
+	}
+	return heads
 }
 
 func (d Data) detectors(v variant) detectorTable {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
@@ -76,10 +77,15 @@ func columnOf(phase string, used []string) string {
 // column sums up a kind of phase over all lanes.
 func (v variant) column(name string) plot.Column {
 	var samples []history.Sample
+	bad, all := 0, 0
 	for _, l := range v.Lanes {
 		for _, p := range l.Phases {
 			if kind(p.Name) == name {
 				samples = append(samples, p.Samples...)
+				all++
+				if observe(p.Samples, v.Spec.Symptom).State == plot.Symptom {
+					bad++
+				}
 			}
 		}
 	}
@@ -88,7 +94,13 @@ func (v variant) column(name string) plot.Column {
 	if o.Count > 0 {
 		c.Number = timing(o.P50)
 	}
-	c.Mark, c.Judged = inWords(judged(v.Verdict, name))
+	if all > 1 && bad > 0 && bad < all {
+		// One remedy that does not cure must not vanish in the median of those that do.
+		c.State, c.Word, c.Number = plot.Symptom, fmt.Sprintf("%d of %d bad", bad, all), ""
+	}
+	outcome := judged(v.Verdict, name)
+	c.Wrong = outcome == judge.Fail
+	c.Mark, c.Judged = inWords(outcome)
 	return c
 }
 

@@ -50,7 +50,10 @@ func observe(samples []history.Sample, symptom scenario.Symptom) observation {
 	slices.Sort(took)
 	// The nearest rank, as in the verdict: a time that was really seen.
 	o.P50 = took[(o.Count-1)/2]
-	o.State, o.Word = plot.Fine, "ok"
+	if o.State, o.Word = plot.Fine, "ok"; symptom.Attempt == (scenario.AttemptCriterion{}) {
+		// Nobody knows any more what a bad attempt looks like.
+		o.State, o.Word = plot.Unknown, "median"
+	}
 	if 2*o.Hits >= o.Count || 2*o.Failed >= o.Count {
 		o.State, o.Word = plot.Symptom, badWord(symptom.Attempt)
 		if 2*o.Failed >= o.Count {

@@ -25,6 +25,7 @@ func Terminal(w io.Writer, d Data, width int, color bool) error {
 		t.variant(d, v)
 	}
 	t.claims(d)
+	t.restored(d)
 	if d.Dir != "" {
 		t.line("")
 		t.line("Report: " + filepath.Join(d.Dir, rundir.ReportFile))
@@ -110,7 +111,7 @@ func (t *terminal) variant(d Data, v variant) {
 	}
 }
 
-// fired lists the detectors that fired, as far as there is room.
+// fired lists the detectors that fired where there is room, and else how many did.
 func fired(p judge.Phase, room int) string {
 	var names []string
 	for _, id := range sortedKeys(p.Detectors) {
@@ -128,7 +129,7 @@ func fired(p judge.Phase, room int) string {
 	if utf8.RuneCountInString(all) <= room {
 		return all
 	}
-	return cut(count(len(names), "detector")+" fired", room)
+	return cut(fmt.Sprintf("%d of %d fired", len(names), len(p.Detectors)), room)
 }
 
 func (t *terminal) claims(d Data) {
@@ -152,6 +153,18 @@ func (t *terminal) claims(d Data) {
 			text = "(expected: " + c.Expected + ") " + text
 		}
 		t.wrap(fmt.Sprintf("  %-10s  ", word), text, func(s string) string { return strings.Replace(s, word, t.paint(o, word), 1) })
+	}
+}
+
+// restored tells only of what was left behind.
+func (t *terminal) restored(d Data) {
+	if len(d.Verdict.Restored.Differences) == 0 {
+		return
+	}
+	t.line("")
+	t.line("not as before")
+	for _, diff := range d.Verdict.Restored.Differences {
+		t.wrap("  ✗ ", diff, nil)
 	}
 }
 

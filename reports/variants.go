@@ -57,6 +57,9 @@ func (d Data) variants() []variant {
 				v.Lanes = append(v.Lanes, l)
 			}
 		}
+		if probes := probesOf(v); v.Spec.Symptom.Probe == "" && len(probes) > 0 {
+			v.Spec.Symptom.Probe = probes[0]
+		}
 		variants[i] = v
 	}
 	return variants

@@ -123,7 +123,7 @@ func (c *cluster) startAgents(context.Context) error {
 		})
 	}
 	keep(wiring, func() (*process, error) {
-		return c.lab.start(wiring, sandbox.WiringNamespaces, c.spec.Logs, "wiring")
+		return c.lab.start(wiring, sandbox.WiringNamespaces, c.spec.Logs, c.spec.Env, "wiring")
 	})
 	node := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "node"}, Spec: corev1.PodSpec{DNSPolicy: corev1.DNSDefault}}
 	for _, name := range append(nodeNames(c.spec.Nodes), "outside") {
@@ -132,12 +132,12 @@ func (c *cluster) startAgents(context.Context) error {
 			place = name
 		}
 		keep(place, func() (*process, error) {
-			return c.lab.startSandbox(place, c.spec.Logs, sandbox.Home{Hostname: name, Files: podFiles(node)})
+			return c.lab.startSandbox(place, c.spec.Logs, c.spec.Env, sandbox.Home{Hostname: name, Files: podFiles(node)})
 		})
 	}
 	for _, pod := range c.work.pods {
 		keep(podPlace(pod), func() (*process, error) {
-			return c.lab.startSandbox(podPlace(pod), c.spec.Logs, sandbox.Home{Hostname: pod.Name, Files: podFiles(pod)})
+			return c.lab.startSandbox(podPlace(pod), c.spec.Logs, c.spec.Env, sandbox.Home{Hostname: pod.Name, Files: podFiles(pod)})
 		})
 	}
 	return group.Wait()
@@ -315,6 +315,10 @@ func (c *cluster) RemoveService(ctx context.Context, namespace, name string) err
 	c.mu.Unlock()
 	return c.tell(ctx)
 }
+
+// Settle sends the state again: in nftables mode kube-proxy removes the chains of a Service that has gone at a synchronization
+// a second or more after it went. Source: Kubernetes pkg/proxy/nftables/proxier.go (staleChains).
+func (c *cluster) Settle(ctx context.Context) error { return c.tell(ctx) }
 
 // Places lists the places that have an agent, less the wiring.
 func (c *cluster) Places() []string {

@@ -21,8 +21,6 @@ import (
 type Lab struct {
 	// Bin is the folder of relapse-agent, relapse-kube-proxy and relapse-coredns.
 	Bin string
-	// Env is added to the environment of every process: the run's id.
-	Env []string
 }
 
 // New returns a Lab whose programs lie beside the program that is running, or where RELAPSE_BIN says.
@@ -72,7 +70,7 @@ func (l *Lab) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(logs)
-	p, err := l.start("offers", sandbox.WiringNamespaces, logs, "wiring")
+	p, err := l.start("offers", sandbox.WiringNamespaces, logs, nil, "wiring")
 	if err != nil {
 		return nil, err
 	}

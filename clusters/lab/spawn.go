@@ -46,9 +46,10 @@ var spawn = sync.OnceValue(func() func(func()) {
 })
 
 // start starts an agent in new namespaces.
-func (l *Lab) start(place string, namespaces uintptr, logs string, args ...string) (*process, error) {
+func (l *Lab) start(place string, namespaces uintptr, logs string, env []string, args ...string) (*process, error) {
 	cmd := exec.Command(filepath.Join(l.Bin, "relapse-agent"), args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces, Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.Env = append(os.Environ(), env...)
 	stdin, err1 := cmd.StdinPipe()
 	stdout, err2 := cmd.StdoutPipe()
 	log, err3 := os.OpenFile(filepath.Join(logs, strings.ReplaceAll(place, "/", "-")+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -72,12 +73,12 @@ func (l *Lab) start(place string, namespaces uintptr, logs string, args ...strin
 }
 
 // startSandbox starts the agent of a node, a pod or the outside.
-func (l *Lab) startSandbox(place, logs string, home sandbox.Home) (*process, error) {
+func (l *Lab) startSandbox(place, logs string, env []string, home sandbox.Home) (*process, error) {
 	argument, err := json.Marshal(home)
 	if err != nil {
 		return nil, err
 	}
-	return l.start(place, sandbox.Namespaces, logs, "sandbox", string(argument))
+	return l.start(place, sandbox.Namespaces, logs, env, "sandbox", string(argument))
 }
 
 // end closes the stream and waits for the process, which it kills when that takes too long.

@@ -26,6 +26,7 @@ const usage = `relapse-agent acts in one namespace; the relapse command starts i
   relapse-agent sandbox HOME   serve a node or pod of the lab on standard input and output; HOME is JSON
   relapse-agent wiring         serve the network between the lab's nodes
   relapse-agent host RUN       serve the machine itself, and put it in order when the stream breaks
+  relapse-agent lookup NAME    print the addresses that the C library finds for a name
   relapse-agent server ADDRESS the program of a pod that sends back every line it gets over TCP
   relapse-agent pause          the program of a pod that does nothing
 `
@@ -59,6 +60,12 @@ func run(ctx context.Context, args []string) error {
 		return serve(ctx, &undo.Stack{})
 	case "host":
 		return host(ctx, argument)
+	case "lookup":
+		addresses, err := probes.LookUp(ctx, argument)
+		if err == nil {
+			fmt.Println(addresses)
+		}
+		return err
 	case "server":
 		return serveEcho(ctx, argument)
 	case "pause":

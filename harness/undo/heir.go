@@ -10,7 +10,7 @@ import "slices"
 func (r Record) subject() string {
 	switch {
 	case r.Sysctl != nil:
-		return "sysctl " + SysctlPath(r.Sysctl.Key)
+		return "sysctl " + oneName(SysctlPath(r.Sysctl.Key))
 	case r.File != nil:
 		return "file " + r.File.Path
 	case r.LinkState != nil && r.LinkState.Up != nil:

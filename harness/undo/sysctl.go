@@ -93,14 +93,18 @@ func sysctlError(verb, key string, err error) error {
 // follows are the settings that the kernel changes along with one, as patterns of their keys.
 var follows = map[string][]string{
 	"net.ipv4.ip_forward":                           {"net.ipv4.conf.*.forwarding", "net.ipv4.conf.all.accept_redirects"},
-	"net.ipv4.conf.all.forwarding":                  {"net.ipv4.conf.*.forwarding", "net.ipv4.conf.all.accept_redirects"},
-	"net.ipv4.conf.default.forwarding":              {"net.ipv4.conf.*.forwarding"},
 	"net.ipv6.conf.all.forwarding":                  {"net.ipv6.conf.*.forwarding"},
 	"net.ipv6.conf.all.disable_ipv6":                {"net.ipv6.conf.*.disable_ipv6"},
 	"net.ipv6.conf.all.addr_gen_mode":               {"net.ipv6.conf.*.addr_gen_mode"},
 	"net.ipv6.conf.all.ignore_routes_with_linkdown": {"net.ipv6.conf.*.ignore_routes_with_linkdown"},
-	"net.ipv6.conf.all.proxy_ndp":                   {"net.ipv6.conf.*.proxy_ndp"},
-	"net.netfilter.nf_conntrack_buckets":            {"net.netfilter.nf_conntrack_max"},
+}
+
+// oneName returns the path of the setting that a path is another name of, or the path itself.
+func oneName(path string) string {
+	if path == "/proc/sys/net/ipv4/conf/all/forwarding" {
+		return "/proc/sys/net/ipv4/ip_forward"
+	}
+	return path
 }
 
 // sysctlRecords are the records of a setting and of what follows it, in the order that they are to be pushed in: the setting
@@ -111,14 +115,14 @@ func sysctlRecords(key string) ([]Record, error) {
 		return nil, err
 	}
 	var records []Record
-	main := SysctlPath(key)
+	main := oneName(SysctlPath(key))
 	for _, pattern := range follows[SysctlKey(main)] {
 		files, err := filepath.Glob(SysctlPath(pattern))
 		if err != nil {
 			return nil, fmt.Errorf("settings that follow %s: %w", key, err)
 		}
 		for _, file := range files {
-			if file == main {
+			if oneName(file) == main {
 				continue
 			}
 			value, err := ReadSysctl(SysctlKey(file))

@@ -8,6 +8,7 @@ import (
 // cell draws one phase of a lane: its shade, its label and the attempts.
 func (d *drawing) cell(cell Cell, x, width, top, bottom float64) {
 	d.tag("rect", "class", "cell "+string(cell.Tone), "x", x+1, "y", top, "width", width-2, "height", bottom-top)
+	d.grid(x, width, bottom)
 	label, pad := cell.Label, 6.0
 	if d.Inside {
 		label, pad = cell.Short, 3

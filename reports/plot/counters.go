@@ -7,11 +7,8 @@ import (
 
 // counter draws one number over the time of a lane as a step line, with what it did in each phase in words.
 func (d *drawing) counter(lane Lane, counter Counter, y float64) {
-	name, line := y+d.CounterH/2+3.5, y+4
-	if d.Inside {
-		line = y + 15
-	}
-	bottom := y + d.CounterH - 3
+	// What it did is written above the line and not over it.
+	line, bottom := y+15, y+d.CounterH-3
 	for i, cell := range lane.Cells {
 		x, width := d.place(lane, i)
 		d.tag("rect", "class", "cell "+string(cell.Tone)+" count", "x", x+1, "y", y, "width", width-2, "height", d.CounterH)
@@ -23,14 +20,14 @@ func (d *drawing) counter(lane Lane, counter Counter, y float64) {
 			class = "rise moved"
 		}
 		if i < len(counter.Texts) {
-			d.label(x+width-5, y+12, counter.Texts[i], "class", class, "text-anchor", "end")
+			d.label(x+width-5, y+11, counter.Texts[i], "class", class, "text-anchor", "end")
 		}
 	}
 	if d.Inside {
-		d.label(d.Left+3, y+12, counter.Name, "class", "name")
+		d.label(0, y+11, short(counter.Name, 15), "class", "name")
 		return
 	}
-	d.label(d.Left-5, name, short(counter.Name, 18), "class", "name", "text-anchor", "end")
+	d.label(d.Left-5, bottom-2, short(counter.Name, 18), "class", "name", "text-anchor", "end")
 }
 
 // steps is the path of a counter through one cell.

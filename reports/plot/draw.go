@@ -38,6 +38,10 @@ type drawing struct {
 
 func (f Figure) times() []float64 {
 	var values []float64
+	if f.Limit > 0 {
+		// How far the healthy attempts are from the symptom is worth seeing too.
+		values = append(values, f.Limit)
+	}
 	for _, lane := range f.Lanes {
 		for _, cell := range lane.Cells {
 			for _, s := range cell.Samples {

@@ -54,6 +54,8 @@ type Column struct {
 	Word, Number string
 	// Mark and Judged say whether it was as expected: ✓, as expected.
 	Mark, Judged string
+	// Wrong is true where it was not as expected.
+	Wrong bool
 }
 
 // Lane is one row.

@@ -12,17 +12,21 @@ func (d *drawing) heads() {
 		d.tag("rect", "class", "bar "+string(column.State), "x", x+1, "y", 0.0, "width", width-2, "height", 3.0)
 		d.label(tx, 17, column.Name, "class", "phase")
 		word := glyph[column.State] + " " + column.Word
+		judged := "small"
+		if column.Wrong {
+			judged = "small wrong"
+		}
 		if d.Inside {
 			d.label(tx, 33, word, "class", "word "+string(column.State))
 			d.label(tx, 46, column.Number, "class", "small")
-			d.label(tx, 59, column.Mark, "class", "small")
+			d.label(tx, 59, column.Mark, "class", judged)
 			continue
 		}
 		if column.Number != "" {
 			word += "  " + column.Number
 		}
 		d.label(tx, 35, word, "class", "word "+string(column.State))
-		d.label(tx, 51, column.Mark+" "+column.Judged, "class", "small")
+		d.label(tx, 51, column.Mark+" "+column.Judged, "class", judged)
 	}
 	if !d.Inside {
 		d.label(d.Left-10, 17, "phase", "class", "axis", "text-anchor", "end")

@@ -13,7 +13,7 @@ func (d *drawing) lane(lane Lane, y float64) {
 	}
 	top := y + d.TitleH
 	bottom := top + d.Pad + d.PlotH
-	d.grid(bottom)
+	d.scale(bottom)
 	for i, cell := range lane.Cells {
 		x, width := d.place(lane, i)
 		d.cell(cell, x, width, top, bottom)
@@ -45,16 +45,22 @@ func (d *drawing) place(lane Lane, i int) (x, width float64) {
 	return x + float64(before)*width, width
 }
 
-// grid draws the vertical axis with its lines.
-func (d *drawing) grid(bottom float64) {
-	for _, t := range d.times.Ticks(4) {
+// scale labels the vertical axis.
+func (d *drawing) scale(bottom float64) {
+	for _, t := range d.times.Ticks(5) {
+		d.label(d.Left-5, d.y(t, bottom)+3.5, Seconds(t), "class", "axis", "text-anchor", "end")
+	}
+}
+
+// grid draws the vertical axis' lines through a cell.
+func (d *drawing) grid(x, width, bottom float64) {
+	for _, t := range d.times.Ticks(5) {
 		y := d.y(t, bottom)
-		d.tag("line", "class", "grid", "x1", d.Left, "x2", d.Width-d.Right, "y1", y, "y2", y)
-		d.label(d.Left-5, y+3.5, Seconds(t), "class", "axis", "text-anchor", "end")
+		d.tag("line", "class", "grid", "x1", x+1, "x2", x+width-1, "y1", y, "y2", y)
 	}
 	if d.Limit > 0 {
 		y := d.y(d.Limit, bottom)
-		d.tag("line", "class", "limit", "x1", d.Left, "x2", d.Width-d.Right, "y1", y, "y2", y)
+		d.tag("line", "class", "limit", "x1", x+1, "x2", x+width-1, "y1", y, "y2", y)
 	}
 }
 

@@ -21,8 +21,8 @@ type Layout struct {
 
 // The layouts.
 var (
-	Wide   = Layout{Name: "wide", Width: 960, Left: 112, Right: 2, Head: 66, TitleH: 22, PlotH: 66, Pad: 20, CounterH: 22, AxisH: 18, Gap: 14, Tick: 58}
-	Narrow = Layout{Name: "narrow", Width: 344, Left: 40, Right: 1, Head: 72, TitleH: 34, PlotH: 78, Pad: 18, CounterH: 32, AxisH: 16, Gap: 14, Tick: 60, Inside: true}
+	Wide   = Layout{Name: "wide", Width: 960, Left: 112, Right: 2, Head: 66, TitleH: 22, PlotH: 84, Pad: 20, CounterH: 29, AxisH: 18, Gap: 14, Tick: 58}
+	Narrow = Layout{Name: "narrow", Width: 344, Left: 46, Right: 1, Head: 72, TitleH: 34, PlotH: 78, Pad: 18, CounterH: 31, AxisH: 16, Gap: 14, Tick: 60, Inside: true}
 )
 
 // column is the left edge and the width of a column.

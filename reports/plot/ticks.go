@@ -14,7 +14,7 @@ func linearTicks(low, high float64, n int) []float64 {
 	var ticks []float64
 	// Counting in whole steps, not adding up, keeps 0.3 from becoming 0.30000000000000004.
 	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		ticks = append(ticks, round(i*step, 9))
+		ticks = append(ticks, round(i*step, 9)+0) // +0 turns -0 into 0
 	}
 	return ticks
 }

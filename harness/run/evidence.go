@@ -1,0 +1,121 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/readers"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+)
+
+// Bounds of what is captured: packets per phase, and bytes of each.
+const (
+	capturePackets = 2000
+	captureBytes   = 256
+)
+
+func marshal(v any) (json.RawMessage, error) { return json.Marshal(v) }
+
+// fileName makes one word of a lane, a phase and a subject.
+func fileName(parts ...string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("/ :*?\"<>|", r) {
+			return '-'
+		}
+		return r
+	}, strings.Join(parts, "_"))
+}
+
+// collect keeps the output of the documented commands, from one lane of each variant, before and under the fault.
+func (l *lane) collect(ctx context.Context, phase string) error {
+	if !l.collects && len(l.branches) == 1 || phase != "baseline" && phase != "fault" {
+		return nil
+	}
+	for _, command := range l.Scenario.Evidence {
+		places, err := l.site.Resolve(command.On)
+		if err != nil {
+			return err
+		}
+		for _, place := range places {
+			conn, err := l.site.Agent(place)
+			if err != nil {
+				return err
+			}
+			output, err := readers.RunCommand.Call(ctx, conn, command.Run, nil)
+			if err != nil {
+				return err
+			}
+			title := strings.Join(command.Run, " ")
+			name := fileName(l.name, phase, place, title) + ".txt"
+			if err := os.WriteFile(filepath.Join(l.dir, rundir.EvidenceDir, name), []byte(output), 0o644); err != nil {
+				return err
+			}
+			l.add(history.Event{Kind: history.KindEvidence, Evidence: &history.Evidence{Title: title, On: place, File: name}})
+		}
+	}
+	return nil
+}
+
+// capture keeps the packets of the pod that notices the symptom, until the returned function is called.
+func (l *lane) capture(ctx context.Context, phase string) (stop func()) {
+	nothing := func() {}
+	if phase == "baseline" || phase == "restored" {
+		return nothing
+	}
+	for _, probe := range l.Scenario.Probes {
+		if probe.ID != l.variant.Symptom.Probe {
+			continue
+		}
+		places, err := l.site.Resolve(probe.From)
+		if err != nil {
+			return nothing
+		}
+		return l.captureAt(ctx, phase, places[0])
+	}
+	return nothing
+}
+
+func (l *lane) captureAt(ctx context.Context, phase, place string) (stop func()) {
+	note := func(err error) { l.add(history.Event{Kind: history.KindNote, Text: "capture: " + err.Error()}) }
+	name := fileName(l.name, phase, place) + ".pcap"
+	file, err := os.Create(filepath.Join(l.dir, rundir.EvidenceDir, name))
+	if err != nil {
+		note(err)
+		return func() {}
+	}
+	writer := pcapgo.NewWriterNanos(file)
+	if err := writer.WriteFileHeader(captureBytes, layers.LinkTypeEthernet); err != nil {
+		note(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	began := time.Now()
+	go func() {
+		defer close(done)
+		defer file.Close()
+		config := readers.Capturing{Link: "eth0", Snap: captureBytes, Most: capturePackets}
+		seen, err := readers.Capture.Call(ctx, l.site.Cluster.Agent(place), config, func(p readers.Packet) {
+			_ = writer.WritePacket(gopacket.CaptureInfo{Timestamp: p.Time, CaptureLength: len(p.Data), Length: p.Length}, p.Data)
+		})
+		if err != nil {
+			note(err)
+			return
+		}
+		title := fmt.Sprintf("capture of eth0, %d packets in %s", seen, time.Since(began).Round(time.Millisecond))
+		if seen > capturePackets {
+			title += fmt.Sprintf(" (the first %d are kept)", capturePackets)
+		}
+		l.add(history.Event{Phase: phase, Kind: history.KindEvidence, Evidence: &history.Evidence{Title: title, On: place, File: name}})
+	}()
+	return func() { cancel(); <-done }
+}

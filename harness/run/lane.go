@@ -1,0 +1,300 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/fingerprint"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/harness/site"
+)
+
+// branch is a remedy or a control.
+type branch struct {
+	id      string
+	remedy  *scenario.Remedy
+	control *scenario.Control
+}
+
+// lane is one cluster going through the phases.
+type lane struct {
+	*engine
+	variant  *scenario.Variant
+	name     string
+	branches []branch
+	// collects is whether the documented commands' output is kept from this lane.
+	collects bool
+
+	site   *site.Site
+	phase  string
+	before map[string]fingerprint.Fingerprint
+}
+
+// phase is what makes a phase: changes, then waits, then samples.
+type phase struct {
+	name string
+	// undo lists steps to undo first, last one first; apply lists steps to make then.
+	undo, apply []scenario.Step
+	// until lists readings to wait for before anything is sampled.
+	until []scenario.ReadingExpectation
+	// healthy is whether the cluster should be well: its probes are waited for.
+	healthy bool
+	// symptom is whether the failure should show, and its detectors fire.
+	symptom bool
+}
+
+func (l *lane) add(e history.Event) {
+	e.Lane = l.name
+	if e.Phase == "" {
+		e.Phase = l.phase
+	}
+	l.history.Add(e)
+}
+
+// run takes the lane through its phases. What goes wrong is an event; the cluster goes away in any case.
+func (l *lane) run(ctx context.Context) {
+	if err := l.phases(ctx); err != nil {
+		l.add(history.Event{Kind: history.KindError, Text: err.Error()})
+	}
+	l.status(l.name, "")
+}
+
+func (l *lane) phases(ctx context.Context) (err error) {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := os.MkdirAll(l.logs(), 0o755); err != nil {
+		return err
+	}
+	l.status(l.name, "making the cluster")
+	cluster, err := l.Provider.Create(ctx, clusters.Spec{
+		Run: l.state.ID, Env: l.state.Env(), Name: l.name, Nodes: l.Scenario.Topology.Nodes, PodNetwork: l.Scenario.Topology.PodNetwork,
+		Proxy: l.Proxy, Workload: workload(l.Scenario), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
+	})
+	if err != nil {
+		return err
+	}
+	l.site = &site.Site{Cluster: cluster, Host: l.host.conn, Run: l.state.ID}
+	defer func() {
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+		defer cancel()
+		err = errors.Join(err, l.site.UndoAll(limited), cluster.Close(limited))
+	}()
+	if err := errors.Join(l.note(l.name, cluster), l.openProbes(ctx)); err != nil {
+		return err
+	}
+	if err := l.do(ctx, phase{name: "baseline", healthy: true}); err != nil {
+		return err
+	}
+	if err := l.takeFingerprints(ctx); err != nil {
+		return err
+	}
+	fault := l.variant.Fault
+	on := false // whether the fault is on
+	under := func() []scenario.Step {
+		if on {
+			return nil
+		}
+		on = true
+		return fault.Changes
+	}
+	if err := l.do(ctx, phase{name: "fault", apply: under(), until: fault.Effective, symptom: l.shows()}); err != nil {
+		return err
+	}
+	for _, b := range l.branches {
+		if b.remedy != nil {
+			remedy := phase{name: "remedy/" + b.id, apply: append(under(), b.remedy.Changes...), until: b.remedy.Effective}
+			relapse := phase{name: "relapse/" + b.id, undo: b.remedy.Changes, until: append(slices.Clone(fault.Effective), b.remedy.Relapse...), symptom: true}
+			if err := errors.Join(l.do(ctx, remedy), l.do(ctx, relapse)); err != nil {
+				return err
+			}
+			continue
+		}
+		control := phase{name: "control/" + b.id, apply: append(under(), b.control.With...), until: append(slices.Clone(fault.Effective), b.control.Effective...), symptom: b.control.Expect == "symptom"}
+		leave := b.control.With
+		if len(b.control.Instead) > 0 {
+			// A near miss takes the fault's place.
+			if on {
+				control.undo = fault.Changes
+			}
+			on = false
+			control.apply, control.until, leave = b.control.Instead, b.control.Effective, b.control.Instead
+		}
+		if err := l.do(ctx, control); err != nil {
+			return err
+		}
+		// The next branch, or the restored phase, begins without the control.
+		if err := l.undo(ctx, leave); err != nil {
+			return err
+		}
+	}
+	var rest []scenario.Step
+	if on {
+		rest = fault.Changes
+	}
+	if err := l.do(ctx, phase{name: "restored", undo: rest, healthy: true}); err != nil {
+		return err
+	}
+	if err := cluster.Settle(ctx); err != nil {
+		return err
+	}
+	l.compareFingerprints(ctx)
+	return nil
+}
+
+// shows is whether the failure should show at all on this cluster.
+func (l *lane) shows() bool { return !l.engine.run.Offers[l.variant.RepairedBy].OK }
+
+func (l *lane) logs() string {
+	return filepath.Join(l.dir, rundir.EvidenceDir, "logs", strings.ReplaceAll(l.name, "/", "-"))
+}
+
+// do takes the cluster through one phase.
+func (l *lane) do(ctx context.Context, p phase) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	l.phase = p.name
+	l.add(history.Event{Kind: history.PhaseBegin})
+	l.status(l.name, p.name)
+	if err := l.undo(ctx, p.undo); err != nil {
+		return err
+	}
+	for _, step := range p.apply {
+		l.status(l.name, p.name+": "+step.Use.Name)
+		if err := l.change(step, "apply", l.site.Apply(ctx, step)); err != nil {
+			return err
+		}
+	}
+	if p.healthy {
+		l.waitHealthy(ctx)
+	}
+	if err := l.waitFor(ctx, p.until); err != nil {
+		return err
+	}
+	if err := l.observe(ctx, p); err != nil {
+		return err
+	}
+	if err := l.pause(ctx, p.name); err != nil {
+		return err
+	}
+	l.add(history.Event{Kind: history.PhaseEnd})
+	return ctx.Err()
+}
+
+// undo undoes steps, last first and past errors.
+func (l *lane) undo(ctx context.Context, steps []scenario.Step) error {
+	var errs []error
+	for _, step := range slices.Backward(steps) {
+		errs = append(errs, l.change(step, "undo", l.site.Undo(ctx, step.ID)))
+	}
+	return errors.Join(errs...)
+}
+
+// change writes down that a step was made or undone, at each of its places.
+func (l *lane) change(step scenario.Step, action string, err error) error {
+	places, resolveErr := l.site.Resolve(step.On)
+	if resolveErr != nil || len(places) == 0 {
+		places = []string{step.On}
+	}
+	for _, place := range places {
+		c := &history.Change{ID: step.ID, Name: step.Use.Name, On: place, Action: action}
+		if err != nil {
+			c.Error = err.Error()
+		}
+		l.add(history.Event{Kind: history.KindChange, Change: c})
+	}
+	return err
+}
+
+// takeFingerprints looks at every namespace of the cluster before the fault.
+func (l *lane) takeFingerprints(ctx context.Context) error {
+	l.before = map[string]fingerprint.Fingerprint{}
+	var mu sync.Mutex
+	return l.everywhere(func(place string, conn *agent.Conn) error {
+		f, err := l.fingerprint(ctx, conn, false)
+		mu.Lock()
+		defer mu.Unlock()
+		l.before[place] = f
+		return err
+	})
+}
+
+func (l *lane) compareFingerprints(ctx context.Context) {
+	_ = l.everywhere(func(place string, conn *agent.Conn) error {
+		l.compare(ctx, conn, l.name, place, l.before[place], false)
+		return nil
+	})
+}
+
+// everywhere calls f for all places of the cluster, a few at once.
+func (l *lane) everywhere(f func(place string, conn *agent.Conn) error) error {
+	places := l.site.Cluster.Places()
+	errs := make([]error, len(places))
+	var all sync.WaitGroup
+	slots := make(chan struct{}, 4)
+	for i, place := range places {
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			errs[i] = f(place, l.site.Cluster.Agent(place))
+		})
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// pause holds the world as it is until a person says to go on.
+func (l *lane) pause(ctx context.Context, phase string) error {
+	if l.PauseAt != phase {
+		return nil
+	}
+	var err error
+	l.pausing.Do(func() {
+		l.status(l.name, "")
+		l.explain(phase)
+		line := make(chan error, 1)
+		go func() {
+			_, err := fmt.Fscanln(l.Resume)
+			if err != nil && err.Error() == "unexpected newline" {
+				err = nil
+			}
+			line <- err
+		}()
+		select {
+		case err = <-line:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	})
+	return err
+}
+
+// explain prints the commands with which a person can look around.
+func (l *lane) explain(phase string) {
+	fmt.Fprintf(l.Prompt, "\nHeld open: %s, phase %s. Everything stays as it is until you press Enter.\n\n", l.name, phase)
+	for _, place := range l.site.Cluster.Places() {
+		fmt.Fprintf(l.Prompt, "  %-22s nsenter -t %d -n -m -u -p bash\n", place, l.site.Cluster.PID(place))
+	}
+	nodes, err := l.site.Resolve("nodes")
+	if err != nil || len(nodes) == 0 {
+		return
+	}
+	pid := l.site.Cluster.PID(nodes[0])
+	fmt.Fprintf(l.Prompt, `
+  counters               nsenter -t %[1]d -n conntrack -S
+  rules                  nsenter -t %[1]d -n nft list ruleset
+  capture                nsenter -t %[1]d -n tcpdump -ni any port 53
+
+`, pid)
+}

@@ -1,0 +1,327 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/detect"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/probes"
+	"github.com/relapse-k8s/relapse/harness/readers"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// observe samples the probes between two readings, with readings in between for the picture.
+func (l *lane) observe(ctx context.Context, p phase) error {
+	stopCapture := l.capture(ctx, p.name)
+	defer stopCapture()
+	if err := l.readings(ctx, "begin"); err != nil {
+		return err
+	}
+	between, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		tick := time.NewTicker(readEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				// A reading in between is for the picture only; the judge takes the first and the last.
+				_ = l.readings(between, "")
+			case <-between.Done():
+				return
+			}
+		}
+	})
+	err := l.sampleAll(ctx, p.name)
+	cancel()
+	watching.Wait()
+	if err = errors.Join(err, l.readings(ctx, "end")); err != nil {
+		return err
+	}
+	if p.symptom {
+		if err := l.waitForDetectors(ctx); err != nil {
+			return err
+		}
+	}
+	return l.collect(ctx, p.name)
+}
+
+// waitForDetectors gives detectors that speak late the time to do so, such as a message of the kernel that is limited to a
+// few in five seconds over the whole machine. That one stays silent is for the judge to see.
+func (l *lane) waitForDetectors(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, detectLimit)
+	defer cancel()
+	for {
+		silent := l.silent()
+		if len(silent) == 0 || ctx.Err() != nil {
+			return nil
+		}
+		l.status(l.name, fmt.Sprintf("%s: waiting for detectors: %s", l.phase, strings.Join(silent, ", ")))
+		rest(ctx)
+		if err := l.readings(context.WithoutCancel(ctx), "end"); err != nil {
+			return err
+		}
+	}
+}
+
+// silent lists the detectors of the variant that have not fired in this phase so far.
+func (l *lane) silent() []string {
+	l.mu.Lock()
+	nodes := map[uint64]bool{}
+	for place, inode := range l.engine.run.Netns {
+		if strings.HasPrefix(place, l.name+" node/") {
+			nodes[inode] = true
+		}
+	}
+	l.mu.Unlock()
+	so := append(l.seen(), history.Event{T: l.history.Since(time.Now()), Lane: l.name, Phase: l.phase, Kind: history.PhaseEnd})
+	window := detect.WindowOf(so, l.name, l.phase, l.variant.Symptom.Probe, nodes)
+	var silent []string
+	for _, d := range l.Scenario.Detection {
+		if len(d.Variants) > 0 && !slices.Contains(d.Variants, l.variant.ID) {
+			continue
+		}
+		if detector, ok := d.Use.Config.(detect.Detector); ok && !detector.Decide(window).Fired {
+			silent = append(silent, d.ID)
+		}
+	}
+	return silent
+}
+
+func (l *lane) openProbes(ctx context.Context) error {
+	for _, probe := range l.Scenario.Probes {
+		conn, err := l.from(probe)
+		if err != nil {
+			return err
+		}
+		config, err := marshal(probe.Use.Config)
+		if err != nil {
+			return fmt.Errorf("probe %s: %w", probe.ID, err)
+		}
+		if _, err := probes.OpenProbe.Call(ctx, conn, probes.Opening{ID: probe.ID, Name: probe.Use.Name, Config: config}, nil); err != nil {
+			return fmt.Errorf("probe %s: %w", probe.ID, err)
+		}
+	}
+	return nil
+}
+
+func (l *lane) from(probe scenario.Probe) (*agent.Conn, error) {
+	places, err := l.site.Resolve(probe.From)
+	if err != nil {
+		return nil, fmt.Errorf("probe %s: %w", probe.ID, err)
+	}
+	return l.site.Agent(places[0])
+}
+
+// attempts is how many attempts a probe makes in a phase.
+func (l *lane) attempts(probe scenario.Probe, phase string) int {
+	if l.Repeat > 0 && probe.ID == l.variant.Symptom.Probe && phase != "baseline" && phase != "restored" {
+		return l.Repeat
+	}
+	return probe.Attempts
+}
+
+// sampleAll runs the foreground probes to their end, and the background ones for as long as that takes.
+func (l *lane) sampleAll(ctx context.Context, phase string) error {
+	background, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var front, back sync.WaitGroup
+	errs := make([]error, len(l.Scenario.Probes))
+	for i, probe := range l.Scenario.Probes {
+		if probe.Background {
+			back.Go(func() { errs[i] = l.sample(background, probe, 0) })
+		} else {
+			front.Go(func() { errs[i] = l.sample(ctx, probe, l.attempts(probe, phase)) })
+		}
+	}
+	front.Wait()
+	cancel()
+	back.Wait()
+	return errors.Join(errs...)
+}
+
+func (l *lane) sample(ctx context.Context, probe scenario.Probe, attempts int) error {
+	return l.eachSample(ctx, probe, attempts, func(s probes.Sample) {
+		start := l.history.Since(s.Start)
+		l.add(history.Event{T: start + s.Took.Seconds(), Kind: history.KindSample, Sample: &history.Sample{
+			Probe: probe.ID, Start: start, Took: s.Took.Seconds(), Error: s.Error, Detail: s.Seen,
+		}})
+	})
+}
+
+func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, attempts int, each func(probes.Sample)) error {
+	conn, err := l.from(probe)
+	if err != nil {
+		return err
+	}
+	sampling := probes.Sampling{ID: probe.ID, Attempts: attempts, Every: probe.Every.Std(), Timeout: probe.Timeout.Std()}
+	_, err = probes.SampleProbe.Call(ctx, conn, sampling, each)
+	if err != nil && attempts == 0 && ctx.Err() != nil && !errors.Is(err, agent.ErrGone) {
+		return nil // a background probe ends by being cancelled
+	}
+	return err
+}
+
+// waitHealthy waits until every probe has succeeded several times in a row. That it does not is for the judge to see.
+func (l *lane) waitHealthy(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, probe := range l.Scenario.Probes {
+		all.Go(func() {
+			begin, row, last := time.Now(), 0, "nothing"
+			for row < readyInRow && ctx.Err() == nil {
+				err := l.eachSample(ctx, probe, 1, func(s probes.Sample) {
+					row++
+					last = fmt.Sprintf("%d successes in a row", row)
+					if s.Error != "" {
+						row, last = 0, s.Error
+					}
+				})
+				if err != nil {
+					last = err.Error()
+					break
+				}
+				if row == 0 {
+					rest(ctx)
+				}
+			}
+			l.add(history.Event{Kind: history.KindWait, Wait: &history.Wait{
+				For: fmt.Sprintf("probe %s: %d successes in a row", probe.ID, readyInRow), Last: last, Took: time.Since(begin).Seconds(), OK: row >= readyInRow,
+			}})
+		})
+	}
+	all.Wait()
+}
+
+// rest waits before the next look.
+func rest(ctx context.Context) {
+	t := time.NewTimer(pollEvery)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// waitFor waits for readings, all within one limit. That one does not come is for the judge to see.
+func (l *lane) waitFor(ctx context.Context, expectations []scenario.ReadingExpectation) error {
+	if len(expectations) == 0 {
+		return nil
+	}
+	start := time.Now()
+	begin, err := l.take(ctx)
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, effectiveLimit)
+	defer cancel()
+	for _, expectation := range expectations {
+		what, seen, ok := detect.WaitFor(expectation), "", false
+		for {
+			now, err := l.take(ctx)
+			if err != nil {
+				return err
+			}
+			if seen, ok = detect.ReadingNow(expectation, begin, now); ok || limited.Err() != nil {
+				break
+			}
+			l.status(l.name, fmt.Sprintf("%s: waiting until %s; now %s", l.phase, what, seen))
+			rest(limited)
+		}
+		l.add(history.Event{Kind: history.KindWait, Wait: &history.Wait{For: what, Last: seen, Took: time.Since(start).Seconds(), OK: ok}})
+	}
+	return nil
+}
+
+// readings takes all readings and writes them down.
+func (l *lane) readings(ctx context.Context, at string) error {
+	taken, err := l.take(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range taken {
+		taken[i].At = at
+		l.add(history.Event{Kind: history.KindReading, Reading: &taken[i]})
+	}
+	return nil
+}
+
+// take reads conntrack on every node, and asks every change that is on.
+func (l *lane) take(ctx context.Context) ([]history.Reading, error) {
+	nodes, err := l.site.Resolve("nodes")
+	if err != nil {
+		return nil, err
+	}
+	covers := l.selectors(nodes)
+	var taken []history.Reading
+	for _, node := range nodes {
+		values, err := readers.Read.Call(ctx, l.site.Cluster.Agent(node), scenario.ReaderConntrack, nil)
+		if err != nil {
+			return nil, err
+		}
+		taken = append(taken, history.Reading{Reader: scenario.ReaderConntrack, On: node, For: covers[node], Values: values})
+	}
+	for _, id := range l.steps() {
+		byPlace, err := l.site.ChangeReadings(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, place := range slices.Sorted(maps.Keys(byPlace)) {
+			if len(byPlace[place]) > 0 {
+				taken = append(taken, history.Reading{Reader: "change/" + id, On: place, Values: byPlace[place]})
+			}
+		}
+	}
+	return taken, nil
+}
+
+// steps lists the ids of all steps that this lane may make.
+func (l *lane) steps() []string {
+	var ids []string
+	add := func(steps []scenario.Step) {
+		for _, step := range steps {
+			ids = append(ids, step.ID)
+		}
+	}
+	add(l.variant.Fault.Changes)
+	for _, b := range l.branches {
+		if b.remedy != nil {
+			add(b.remedy.Changes)
+		} else {
+			add(b.control.With)
+			add(b.control.Instead)
+		}
+	}
+	return ids
+}
+
+// selectors lists the selectors that cover each node.
+func (l *lane) selectors(nodes []string) map[string][]string {
+	covers := map[string][]string{}
+	for _, node := range nodes {
+		covers[node] = []string{"nodes"}
+	}
+	for _, place := range l.site.Cluster.Places() {
+		name, ok := strings.CutPrefix(place, "pod/")
+		if !ok {
+			continue
+		}
+		on, err := l.site.Resolve("node-of/" + name)
+		if err != nil {
+			continue
+		}
+		for _, node := range on {
+			covers[node] = append(covers[node], "node-of/"+name)
+		}
+	}
+	return covers
+}

@@ -1,0 +1,63 @@
+// Package run is the engine: it takes a scenario through its phases on a cluster and writes down what happens. It judges
+// nothing; the judge reads the history when the run is over.
+package run
+
+import (
+	"io"
+	"time"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// Options are how to run a scenario.
+type Options struct {
+	Scenario *scenario.Scenario
+	// Source is the text of the scenario's file, which is kept in the run folder.
+	Source   []byte
+	Provider clusters.Provider
+	// Agent is the path of the program relapse-agent.
+	Agent string
+	// Proxy is kube-proxy's mode.
+	Proxy string
+	// Variants to run; none means all.
+	Variants []string
+	// Repeat is the number of attempts of the symptom's probe; 0 means the scenario's own.
+	Repeat int
+	// PauseAt is the phase that is held open, in the first lane that reaches it, until a line comes from Resume.
+	PauseAt string
+	Resume  io.Reader
+	// Prompt is where people are told what they can do meanwhile.
+	Prompt io.Writer
+	// Seed of every random choice.
+	Seed uint64
+	// Timeout of the whole run; what must be undone is undone all the same.
+	Timeout time.Duration
+	// Out is the folder that run folders are made in.
+	Out string
+	// AllowHostChanges lets variants run that alter a setting of the whole machine.
+	AllowHostChanges bool
+	// Command is what a person would type to run this again.
+	Command []string
+	// Watch, where not nil, sees every event as it is written down; Status hears what a lane is waiting for.
+	Watch  func(history.Event)
+	Status func(lane, doing string)
+}
+
+// Every limit of the engine in one place.
+const (
+	// readyLimit bounds the wait for a healthy cluster before the baseline and after the fault; readyInRow is how many attempts
+	// of every probe must succeed one after the other.
+	readyLimit = 15 * time.Second
+	readyInRow = 3
+	// effectiveLimit bounds the wait for a change to take effect.
+	effectiveLimit = 30 * time.Second
+	// detectLimit bounds the wait for detectors; the kernel's own limit for its messages is a few in 5 s.
+	detectLimit = 7 * time.Second
+	// pollEvery is how often a wait looks, and readEvery how often readings are taken for the picture.
+	pollEvery = 50 * time.Millisecond
+	readEvery = 250 * time.Millisecond
+	// closeLimit bounds the end of a cluster, and of the host's agent.
+	closeLimit = 15 * time.Second
+)

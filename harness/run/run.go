@@ -1,0 +1,270 @@
+package run
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/runstate"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/harness/version"
+)
+
+// engine is one run under way.
+type engine struct {
+	Options
+	dir     string
+	state   *runstate.Run
+	host    *host
+	history *history.Writer
+
+	mu  sync.Mutex
+	run rundir.Run
+
+	recent sync.Mutex
+	events []history.Event
+
+	pausing sync.Once
+}
+
+// Run takes the scenario through its phases and returns the run folder, which holds everything that was seen. An error means
+// that there is no run to judge: what goes wrong in the cluster is part of the history.
+func Run(ctx context.Context, o Options) (dir string, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the run took longer than its limit of %s", o.Timeout))
+	defer cancel()
+	if errs := o.Provider.Check(workload(o.Scenario)); len(errs) > 0 {
+		return "", fmt.Errorf("scenario %s: workload: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
+	}
+	offers, err := o.Provider.Offers(ctx)
+	if err != nil {
+		return "", err
+	}
+	e := &engine{Options: o}
+	if e.state, err = runstate.New(o.Scenario.Metadata.ID, o.Command); err != nil {
+		return "", err
+	}
+	start := time.Now()
+	if err := e.begin(ctx, start, offers); err != nil {
+		return e.dir, errors.Join(err, e.state.Remove())
+	}
+	file, err := os.OpenFile(filepath.Join(e.dir, rundir.HistoryFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return e.dir, errors.Join(err, e.state.Remove())
+	}
+	e.history = history.NewWriter(file, start, e.watch)
+	err = e.onHost(ctx)
+	return e.dir, errors.Join(err, e.history.Close())
+}
+
+// watch keeps what waits look at, and passes every event on.
+func (e *engine) watch(event history.Event) {
+	if event.Kind == history.KindLog || event.Kind == history.KindSample || event.Kind == history.KindReading || event.Kind == history.PhaseBegin {
+		e.recent.Lock()
+		e.events = append(e.events, event)
+		e.recent.Unlock()
+	}
+	if e.Watch != nil {
+		e.Watch(event)
+	}
+}
+
+// seen returns a copy of the events until now.
+func (e *engine) seen() []history.Event {
+	e.recent.Lock()
+	defer e.recent.Unlock()
+	return slices.Clone(e.events)
+}
+
+func workload(s *scenario.Scenario) [][]byte {
+	var objects [][]byte
+	for _, object := range s.Workload {
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+// begin makes the run folder with what is known before anything happens.
+func (e *engine) begin(ctx context.Context, start time.Time, offers map[string]clusters.Offer) error {
+	s := e.Scenario
+	e.run = rundir.Run{
+		ID: e.state.ID, Scenario: s.Metadata.ID, Title: s.Metadata.Title, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(e.Source)),
+		Cluster: e.Provider.Name(), Proxy: e.Proxy, Start: start.Format(time.RFC3339Nano), Command: e.Command, Seed: e.Seed, Repeat: e.Repeat,
+		Offers: map[string]rundir.Offer{}, Versions: e.Provider.Versions(ctx), Differences: e.Provider.Differences(),
+		Skipped: map[string]string{}, Netns: map[string]uint64{},
+	}
+	for name, offer := range offers {
+		e.run.Offers[name] = rundir.Offer{OK: offer.OK, Why: offer.Why}
+	}
+	e.run.Versions["relapse"], e.run.Versions["go"] = version.String(), runtime.Version()
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err == nil {
+		e.run.Versions["kernel"] = unix.ByteSliceToString(uts.Release[:])
+	}
+	for _, v := range s.Variants {
+		if why := e.skip(v, offers); why != "" {
+			e.run.Skipped[v.ID] = why
+		}
+	}
+	dir, err := makeFolder(e.Out, start.Format("20060102-150405")+"-"+s.Metadata.ID+"-"+e.Provider.Name())
+	if err != nil {
+		return err
+	}
+	e.dir = dir
+	return errors.Join(
+		os.MkdirAll(filepath.Join(dir, rundir.EvidenceDir, "logs"), 0o755),
+		rundir.WriteFile(dir, rundir.ScenarioFile, e.Source),
+		rundir.WriteJSON(dir, rundir.RunFile, e.run),
+	)
+}
+
+// makeFolder makes a folder that was not there; two runs may begin in the same second.
+func makeFolder(in, name string) (string, error) {
+	if err := os.MkdirAll(in, 0o755); err != nil {
+		return "", err
+	}
+	for try := 1; ; try++ {
+		dir := filepath.Join(in, name)
+		if try > 1 {
+			dir = fmt.Sprintf("%s-%d", dir, try)
+		}
+		err := os.Mkdir(dir, 0o755)
+		if err == nil || !errors.Is(err, os.ErrExist) || try == 1000 {
+			return dir, err
+		}
+	}
+}
+
+// skip says why a variant cannot run here, or nothing.
+func (e *engine) skip(v scenario.Variant, offers map[string]clusters.Offer) string {
+	if len(e.Variants) > 0 && !slices.Contains(e.Variants, v.ID) {
+		return "not asked for"
+	}
+	for _, need := range append(slices.Clone(e.Scenario.Needs), v.Needs...) {
+		if offer := offers[need]; !offer.OK {
+			return fmt.Sprintf("this machine does not offer %s: %s", need, offer.Why)
+		}
+	}
+	if v.HostChanges && !e.AllowHostChanges {
+		return "it changes a setting of the whole machine; --allow-host-changes lets it"
+	}
+	return ""
+}
+
+// onHost runs the lanes between two looks at the host.
+func (e *engine) onHost(ctx context.Context) error {
+	if len(e.run.Skipped) == len(e.Scenario.Variants) {
+		return e.state.Remove()
+	}
+	host, err := e.startHost(ctx)
+	if err != nil {
+		return errors.Join(err, e.state.Remove())
+	}
+	e.host = host
+	before, err := e.fingerprint(ctx, host.conn, true)
+	if err != nil {
+		return errors.Join(err, host.close())
+	}
+	stopLog := e.followKernelLog(ctx)
+	e.lanes(ctx)
+	stopLog()
+	e.compare(ctx, host.conn, "", "host", before, true)
+	// The guard lets go of the run before the harness does: from here on nothing is left to guard.
+	return errors.Join(host.close(), e.state.Close())
+}
+
+// lanes runs all lanes: side by side, but those that change the host alone, when the others are done.
+func (e *engine) lanes(ctx context.Context) {
+	var together, alone []*lane
+	for i := range e.Scenario.Variants {
+		v := &e.Scenario.Variants[i]
+		if _, skipped := e.run.Skipped[v.ID]; skipped {
+			continue
+		}
+		for _, l := range e.plan(v) {
+			if v.HostChanges || e.PauseAt != "" {
+				alone = append(alone, l)
+			} else {
+				together = append(together, l)
+			}
+		}
+	}
+	var all sync.WaitGroup
+	for _, l := range together {
+		all.Go(func() { l.run(ctx) })
+	}
+	all.Wait()
+	for _, l := range alone {
+		l.run(ctx)
+	}
+}
+
+// plan splits a variant into lanes: one for each remedy and each control, so that a run takes as long as its slowest remedy. What
+// changes the host runs in one lane, because labs of their own would share that change.
+func (e *engine) plan(v *scenario.Variant) []*lane {
+	var branches []branch
+	applies := func(variants []string) bool { return len(variants) == 0 || slices.Contains(variants, v.ID) }
+	if !e.run.Offers[v.RepairedBy].OK {
+		for i := range e.Scenario.Remedies {
+			if r := &e.Scenario.Remedies[i]; applies(r.Variants) {
+				branches = append(branches, branch{id: r.ID, remedy: r})
+			}
+		}
+		for i := range e.Scenario.Controls {
+			if c := &e.Scenario.Controls[i]; applies(c.Variants) {
+				branches = append(branches, branch{id: c.ID, control: c})
+			}
+		}
+	}
+	make := func(name string, branches ...branch) *lane {
+		return &lane{engine: e, variant: v, name: v.ID + "/" + name, branches: branches}
+	}
+	if v.HostChanges || len(branches) == 0 {
+		return []*lane{make("main", branches...)}
+	}
+	var lanes []*lane
+	for _, b := range branches {
+		lanes = append(lanes, make(b.id, b))
+	}
+	lanes[0].collects = true
+	return lanes
+}
+
+// note keeps the namespaces of a lane in run.json, so that log lines can be told apart when an old run is judged again.
+func (e *engine) note(lane string, cluster clusters.Cluster) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	netns := maps.Clone(e.run.Netns)
+	for _, place := range cluster.Places() {
+		link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", cluster.PID(place)))
+		if err != nil {
+			return fmt.Errorf("%s: %w", place, err)
+		}
+		var inode uint64
+		if _, err := fmt.Sscanf(link, "net:[%d]", &inode); err != nil {
+			return fmt.Errorf("%s: %s: %w", place, link, err)
+		}
+		netns[lane+" "+place] = inode
+	}
+	e.run.Netns = netns
+	return rundir.WriteJSON(e.dir, rundir.RunFile, e.run)
+}
+
+func (e *engine) status(lane, doing string) {
+	if e.Status != nil {
+		e.Status(lane, strings.TrimSpace(doing))
+	}
+}
