@@ -13,14 +13,16 @@ import (
 type counterKey struct{ Reader, Key string }
 
 func (k counterKey) String() string {
-	if change, ok := strings.CutPrefix(k.Reader, "change/"); ok {
-		return change + "." + k.Key
+	change, ok := strings.CutPrefix(k.Reader, "change/")
+	// The place beside a row is narrow; of a long name the number's own is the telling part.
+	if name := change + "." + k.Key; ok && len(name) <= 16 {
+		return name
 	}
 	return k.Key
 }
 
 // mostCounters is how many counters a row shows: more, and the picture is a dashboard and no longer a story.
-const mostCounters = 4
+const mostCounters = 3
 
 // counters chooses the numbers worth drawing: those that detectors look at, then those that prove the fault, then those that
 // moved by themselves. Named ones stay even where they did not move: quiet is part of the story.
@@ -42,17 +44,25 @@ func (d Data) counters(v variant) []counterKey {
 			moved[k] = moved[k] || slices.Contains(l.counter(k).Moved, true)
 		}
 	}
-	detectors := d.watched(v)
 	var chosen []counterKey
-	for _, wanted := range []func(counterKey) bool{
-		func(k counterKey) bool { return slices.Contains(detectors, k.Key) },
-		func(k counterKey) bool { return provesFault(v, k) },
-		func(k counterKey) bool { return moved[k] && k.Reader == "conntrack" && !duller[k.Key] },
-	} {
+	choose := func(k counterKey) {
+		if slices.Contains(read, k) && !slices.Contains(chosen, k) && len(chosen) < mostCounters {
+			chosen = append(chosen, k)
+		}
+	}
+	for _, word := range d.watched(v) {
 		for _, k := range read {
-			if wanted(k) && !slices.Contains(chosen, k) && len(chosen) < mostCounters {
-				chosen = append(chosen, k)
+			if k.Key == word {
+				choose(k)
 			}
+		}
+	}
+	for _, p := range v.Spec.Fault.Proof {
+		choose(counterKey{p.Reader, p.Key})
+	}
+	for _, k := range read {
+		if moved[k] && k.Reader == "conntrack" && !duller[k.Key] {
+			choose(k)
 		}
 	}
 	return chosen
@@ -75,8 +85,8 @@ func (d Data) watched(v variant) []string {
 				walk(e)
 			}
 		case map[string]any:
-			for _, e := range x {
-				walk(e)
+			for _, key := range sortedKeys(x) {
+				walk(x[key])
 			}
 		}
 	}
@@ -91,15 +101,6 @@ func (d Data) watched(v variant) []string {
 		}
 	}
 	return words
-}
-
-func provesFault(v variant, k counterKey) bool {
-	for _, p := range v.Spec.Fault.Proof {
-		if p.Reader == k.Reader && p.Key == k.Key {
-			return true
-		}
-	}
-	return false
 }
 
 // gauge reports whether a number goes up and down rather than counting.
@@ -151,7 +152,7 @@ func (l lane) counter(key counterKey) plot.Counter {
 		switch {
 		case !seen:
 		case key.Key == "used":
-			c.Texts[i], c.Moved[i] = percent(end), rise != 0
+			c.Texts[i], c.Moved[i] = percent(end), math.Abs(rise) > 0.01
 		case gauge(key.Key):
 			c.Texts[i], c.Moved[i] = plot.Number(end), rise != 0
 		case rise > 0:

@@ -32,6 +32,8 @@ const (
 	textLimit = 64 << 10
 	// rawLimit is the largest capture that is put into the report.
 	rawLimit = 2 << 20
+	// rawTotal is how much of captures a report carries in all: it must still open on a phone and fit into a mail.
+	rawTotal = 8 << 20
 )
 
 // readEvidence reads the files of a folder: those that the history tells of in its order, then the names of the others. Reading
@@ -55,11 +57,15 @@ func readEvidence(dir string, events []history.Event) ([]EvidenceFile, error) {
 		known[e.Evidence.File] = true
 		files = append(files, EvidenceFile{Name: e.Evidence.File, Title: e.Evidence.Title, On: e.Evidence.On, Lane: e.Lane, Phase: e.Phase})
 	}
-	kept := files[:0]
+	kept, total := files[:0], 0
 	for _, f := range files {
 		if err := f.read(root); err != nil {
 			errs = append(errs, err)
 			continue
+		}
+		if total += len(f.Raw); total > rawTotal {
+			total -= len(f.Raw)
+			f.Raw = nil
 		}
 		kept = append(kept, f)
 	}

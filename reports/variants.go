@@ -57,12 +57,25 @@ func (d Data) variants() []variant {
 				v.Lanes = append(v.Lanes, l)
 			}
 		}
+		slices.SortStableFunc(v.Lanes, func(a, b lane) int { return d.rank(a) - d.rank(b) })
 		if probes := probesOf(v); v.Spec.Symptom.Probe == "" && len(probes) > 0 {
 			v.Spec.Symptom.Probe = probes[0]
 		}
 		variants[i] = v
 	}
 	return variants
+}
+
+// rank puts the fault alone first, then remedies and controls as the scenario has them: labs start in any order.
+func (d Data) rank(l lane) int {
+	s, branch := d.scenario(), branchOf(l.Name)
+	if i := slices.IndexFunc(s.Remedies, func(r scenario.Remedy) bool { return r.ID == branch }); i >= 0 {
+		return 1 + i
+	}
+	if i := slices.IndexFunc(s.Controls, func(c scenario.Control) bool { return c.ID == branch }); i >= 0 {
+		return 1 + len(s.Remedies) + i
+	}
+	return 0
 }
 
 // outcome of the variant: inconclusive where nobody judged it, unless it was skipped.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 )
 
 // Echo sends a line over one TCP connection, opened at the first attempt and kept, and waits until it comes back. A
@@ -31,7 +32,9 @@ func (p *Echo) Attempt(ctx context.Context) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn == nil {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.To)
+		// Between phases the connection is idle; keep-alives say that it lives, as those of a careful program do.
+		dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second}}
+		conn, err := dialer.DialContext(ctx, "tcp", p.To)
 		if err != nil {
 			return "", err
 		}

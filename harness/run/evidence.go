@@ -38,7 +38,7 @@ func fileName(parts ...string) string {
 
 // collect keeps the output of the documented commands, from one lane of each variant, before and under the fault.
 func (l *lane) collect(ctx context.Context, phase string) error {
-	if !l.collects && len(l.branches) == 1 || phase != "baseline" && phase != "fault" {
+	if !l.collects || phase != "baseline" && phase != "fault" {
 		return nil
 	}
 	for _, command := range l.Scenario.Evidence {

@@ -19,19 +19,13 @@ import (
 	"github.com/relapse-k8s/relapse/harness/site"
 )
 
-// branch is a remedy or a control.
-type branch struct {
-	id      string
-	remedy  *scenario.Remedy
-	control *scenario.Control
-}
-
-// lane is one cluster going through the phases.
+// lane is one cluster going through the phases, with one remedy, or one control, or neither.
 type lane struct {
 	*engine
-	variant  *scenario.Variant
-	name     string
-	branches []branch
+	variant *scenario.Variant
+	name    string
+	remedy  *scenario.Remedy
+	control *scenario.Control
 	// collects is whether the documented commands' output is kept from this lane.
 	collects bool
 
@@ -99,51 +93,10 @@ func (l *lane) phases(ctx context.Context) (err error) {
 	if err := l.takeFingerprints(ctx); err != nil {
 		return err
 	}
-	fault := l.variant.Fault
-	on := false // whether the fault is on
-	under := func() []scenario.Step {
-		if on {
-			return nil
-		}
-		on = true
-		return fault.Changes
-	}
-	if err := l.do(ctx, phase{name: "fault", apply: under(), until: fault.Effective, symptom: l.shows()}); err != nil {
-		return err
-	}
-	for _, b := range l.branches {
-		if b.remedy != nil {
-			remedy := phase{name: "remedy/" + b.id, apply: append(under(), b.remedy.Changes...), until: b.remedy.Effective}
-			relapse := phase{name: "relapse/" + b.id, undo: b.remedy.Changes, until: append(slices.Clone(fault.Effective), b.remedy.Relapse...), symptom: true}
-			if err := errors.Join(l.do(ctx, remedy), l.do(ctx, relapse)); err != nil {
-				return err
-			}
-			continue
-		}
-		control := phase{name: "control/" + b.id, apply: append(under(), b.control.With...), until: append(slices.Clone(fault.Effective), b.control.Effective...), symptom: b.control.Expect == "symptom"}
-		leave := b.control.With
-		if len(b.control.Instead) > 0 {
-			// A near miss takes the fault's place.
-			if on {
-				control.undo = fault.Changes
-			}
-			on = false
-			control.apply, control.until, leave = b.control.Instead, b.control.Effective, b.control.Instead
-		}
-		if err := l.do(ctx, control); err != nil {
+	for _, p := range l.course() {
+		if err := l.do(ctx, p); err != nil {
 			return err
 		}
-		// The next branch, or the restored phase, begins without the control.
-		if err := l.undo(ctx, leave); err != nil {
-			return err
-		}
-	}
-	var rest []scenario.Step
-	if on {
-		rest = fault.Changes
-	}
-	if err := l.do(ctx, phase{name: "restored", undo: rest, healthy: true}); err != nil {
-		return err
 	}
 	if err := cluster.Settle(ctx); err != nil {
 		return err
@@ -152,8 +105,33 @@ func (l *lane) phases(ctx context.Context) (err error) {
 	return nil
 }
 
-// shows is whether the failure should show at all on this cluster.
-func (l *lane) shows() bool { return !l.engine.run.Offers[l.variant.RepairedBy].OK }
+// course lists the phases after the baseline.
+func (l *lane) course() []phase {
+	fault := l.variant.Fault
+	with := func(more []scenario.ReadingExpectation) []scenario.ReadingExpectation {
+		return append(slices.Clone(fault.Effective), more...)
+	}
+	course := []phase{{name: "fault", apply: fault.Changes, until: fault.Effective, symptom: !l.repaired(l.variant)}}
+	left := fault.Changes
+	switch {
+	case l.remedy != nil:
+		course = append(course,
+			phase{name: "remedy/" + l.remedy.ID, apply: l.remedy.Changes, until: l.remedy.Effective},
+			phase{name: "relapse/" + l.remedy.ID, undo: l.remedy.Changes, until: with(l.remedy.Relapse), symptom: true})
+	case l.control != nil && len(l.control.Instead) > 0:
+		// A near miss takes the fault's place.
+		left = l.control.Instead
+		course = append(course, phase{
+			name: "control/" + l.control.ID, undo: fault.Changes, apply: l.control.Instead, until: l.control.Effective, symptom: l.control.Expect == "symptom",
+		})
+	case l.control != nil:
+		left = append(slices.Clone(fault.Changes), l.control.With...)
+		course = append(course, phase{
+			name: "control/" + l.control.ID, apply: l.control.With, until: with(l.control.Effective), symptom: l.control.Expect == "symptom",
+		})
+	}
+	return append(course, phase{name: "restored", undo: left, healthy: true})
+}
 
 func (l *lane) logs() string {
 	return filepath.Join(l.dir, rundir.EvidenceDir, "logs", strings.ReplaceAll(l.name, "/", "-"))

@@ -293,13 +293,12 @@ func (l *lane) steps() []string {
 		}
 	}
 	add(l.variant.Fault.Changes)
-	for _, b := range l.branches {
-		if b.remedy != nil {
-			add(b.remedy.Changes)
-		} else {
-			add(b.control.With)
-			add(b.control.Instead)
-		}
+	if l.remedy != nil {
+		add(l.remedy.Changes)
+	}
+	if l.control != nil {
+		add(l.control.With)
+		add(l.control.Instead)
 	}
 	return ids
 }

@@ -186,7 +186,8 @@ func (e *engine) onHost(ctx context.Context) error {
 	return errors.Join(host.close(), e.state.Close())
 }
 
-// lanes runs all lanes: side by side, but those that change the host alone, when the others are done.
+// lanes runs all lanes: side by side, but those that change the host one by one, when the others are done, because labs share
+// the host.
 func (e *engine) lanes(ctx context.Context) {
 	var together, alone []*lane
 	for i := range e.Scenario.Variants {
@@ -212,36 +213,33 @@ func (e *engine) lanes(ctx context.Context) {
 	}
 }
 
-// plan splits a variant into lanes: one for each remedy and each control, so that a run takes as long as its slowest remedy. What
-// changes the host runs in one lane, because labs of their own would share that change.
+// plan splits a variant into lanes: one for each remedy and each control, so that a run takes as long as its slowest remedy.
 func (e *engine) plan(v *scenario.Variant) []*lane {
-	var branches []branch
+	var lanes []*lane
+	add := func(name string, remedy *scenario.Remedy, control *scenario.Control) {
+		lanes = append(lanes, &lane{engine: e, variant: v, name: v.ID + "/" + name, remedy: remedy, control: control, collects: len(lanes) == 0})
+	}
 	applies := func(variants []string) bool { return len(variants) == 0 || slices.Contains(variants, v.ID) }
-	if !e.run.Offers[v.RepairedBy].OK {
+	if !e.repaired(v) {
 		for i := range e.Scenario.Remedies {
 			if r := &e.Scenario.Remedies[i]; applies(r.Variants) {
-				branches = append(branches, branch{id: r.ID, remedy: r})
+				add(r.ID, r, nil)
 			}
 		}
 		for i := range e.Scenario.Controls {
 			if c := &e.Scenario.Controls[i]; applies(c.Variants) {
-				branches = append(branches, branch{id: c.ID, control: c})
+				add(c.ID, nil, c)
 			}
 		}
 	}
-	make := func(name string, branches ...branch) *lane {
-		return &lane{engine: e, variant: v, name: v.ID + "/" + name, branches: branches}
+	if len(lanes) == 0 {
+		add("main", nil, nil)
 	}
-	if v.HostChanges || len(branches) == 0 {
-		return []*lane{make("main", branches...)}
-	}
-	var lanes []*lane
-	for _, b := range branches {
-		lanes = append(lanes, make(b.id, b))
-	}
-	lanes[0].collects = true
 	return lanes
 }
+
+// repaired is whether the failure is not expected to show on this cluster.
+func (e *engine) repaired(v *scenario.Variant) bool { return e.run.Offers[v.RepairedBy].OK }
 
 // note keeps the namespaces of a lane in run.json, so that log lines can be told apart when an old run is judged again.
 func (e *engine) note(lane string, cluster clusters.Cluster) error {

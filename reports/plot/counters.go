@@ -27,7 +27,7 @@ func (d *drawing) counter(lane Lane, counter Counter, y float64) {
 		d.label(0, y+11, short(counter.Name, 15), "class", "name")
 		return
 	}
-	d.label(d.Left-5, bottom-2, short(counter.Name, 18), "class", "name", "text-anchor", "end")
+	d.label(d.Left-5, bottom-2, short(counter.Name, 16), "class", "name", "text-anchor", "end")
 }
 
 // steps is the path of a counter through one cell.

@@ -5,8 +5,8 @@ func (d *drawing) lane(lane Lane, y float64) {
 	d.open("g")
 	title := lane.Title
 	if d.Inside {
-		d.label(0, y+13, title, "class", "lane")
-		d.label(0, y+27, lane.Note, "class", "small")
+		d.label(0, y+13, short(title, 44), "class", "lane")
+		d.label(0, y+27, short(lane.Note, 52), "class", "small")
 	} else {
 		d.WriteString(`<text class="lane" x="` + num(d.Left) + `" y="` + num(y+15) + `">` + quote(title) +
 			`<tspan class="small" dx="8">` + quote(lane.Note) + "</tspan></text>\n")
