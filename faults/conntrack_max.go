@@ -19,7 +19,11 @@ type ConntrackMax struct {
 const conntrackMaxKey = "net.netfilter.nf_conntrack_max"
 
 // Apply sets the limit.
-func (c *ConntrackMax) Apply(_ context.Context, ns *Namespace) error {
+func (c *ConntrackMax) Apply(ctx context.Context, ns *Namespace) error {
+	// Only one run at a time may change the machine. A fault and its remedy are of one run, and share the lock.
+	if err := hostLock.take(ctx, ns); err != nil {
+		return err
+	}
 	counts, err := readers.ConntrackCounts()
 	if err != nil {
 		return err

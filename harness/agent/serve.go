@@ -11,13 +11,16 @@ import (
 	"sync"
 )
 
+// ErrBroken is the cause by which requests are cancelled when the stream has ended: nobody waits for their answer any more.
+var ErrBroken = errors.New("the stream to the harness has ended")
+
 // Serve answers requests read from r until the stream ends or ctx does; then it cancels what is under way and waits for it.
 // The end of the stream is no error.
 func Serve(ctx context.Context, r io.Reader, w io.Writer, ops map[string]Handler) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	s := &server{ops: ops, out: json.NewEncoder(w), running: map[uint64]context.CancelFunc{}}
 	defer s.wait.Wait()
-	defer cancel()
+	defer cancel(ErrBroken)
 	lines := make(chan message)
 	failed := make(chan error, 1)
 	go func() {

@@ -5,6 +5,7 @@ package probes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -96,14 +97,23 @@ func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (int
 	if !ok {
 		return 0, fmt.Errorf("no probe %s is open here", r.ID)
 	}
+	// An attempt that has begun is finished even when the series is cancelled, because its end is what matters; but not when
+	// the stream has ended.
+	finishing, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	unhook := context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), agent.ErrBroken) {
+			abandon()
+		}
+	})
+	defer unhook()
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
 	tick := time.NewTicker(r.Every)
 	defer tick.Stop()
 	made := 0
 	for {
-		// An attempt that has begun is finished whatever happens to the series: its end is what matters.
-		attempts.Go(func() { emit(attempt(context.WithoutCancel(ctx), probe, r.Timeout)) })
+		attempts.Go(func() { emit(attempt(finishing, probe, r.Timeout)) })
 		made++
 		if made == r.Attempts {
 			return made, nil

@@ -78,6 +78,9 @@ func (l *lane) phases(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// A run that is cancelled does not wait for what its probes have begun: the cluster goes away under them.
+	unhook := context.AfterFunc(ctx, func() { _ = cluster.Close(context.WithoutCancel(ctx)) })
+	defer unhook()
 	l.site = &site.Site{Cluster: cluster, Host: l.host.conn, Run: l.state.ID}
 	defer func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
@@ -155,7 +158,10 @@ func (l *lane) do(ctx context.Context, p phase) error {
 		}
 	}
 	if p.healthy {
-		l.waitHealthy(ctx)
+		// A sick cluster before the fault tells nothing; one that stays sick afterwards is for the judge to see.
+		if err := l.waitHealthy(ctx); err != nil && p.name == "baseline" {
+			return fmt.Errorf("the cluster was not healthy before the fault: %w", err)
+		}
 	}
 	if err := l.waitFor(ctx, p.until); err != nil {
 		return err

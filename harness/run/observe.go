@@ -170,12 +170,13 @@ func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, attempts in
 	return err
 }
 
-// waitHealthy waits until every probe has succeeded several times in a row. That it does not is for the judge to see.
-func (l *lane) waitHealthy(ctx context.Context) {
+// waitHealthy waits until every probe has succeeded several times in a row, and returns what kept one from that.
+func (l *lane) waitHealthy(ctx context.Context) error {
+	errs := make([]error, len(l.Scenario.Probes))
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
 	var all sync.WaitGroup
-	for _, probe := range l.Scenario.Probes {
+	for i, probe := range l.Scenario.Probes {
 		all.Go(func() {
 			begin, row, last := time.Now(), 0, "nothing"
 			for row < readyInRow && ctx.Err() == nil {
@@ -197,9 +198,13 @@ func (l *lane) waitHealthy(ctx context.Context) {
 			l.add(history.Event{Kind: history.KindWait, Wait: &history.Wait{
 				For: fmt.Sprintf("probe %s: %d successes in a row", probe.ID, readyInRow), Last: last, Took: time.Since(begin).Seconds(), OK: row >= readyInRow,
 			}})
+			if row < readyInRow {
+				errs[i] = fmt.Errorf("probe %s did not succeed %d times in a row within %s; last seen: %s", probe.ID, readyInRow, readyLimit, last)
+			}
 		})
 	}
 	all.Wait()
+	return errors.Join(errs...)
 }
 
 // rest waits before the next look.
