@@ -28,8 +28,10 @@ type ConnectionFlood struct {
 const (
 	// floodParallel bounds the connections that are under way at once.
 	floodParallel = 256
-	// floodTimeout is how long a connection may take; it bounds the end of the flood too.
-	floodTimeout = 500 * time.Millisecond
+	// dialTimeout bounds the opening of a connection, answerTimeout the rest. One that is open is never broken off in haste: its
+	// entry would be gone in ten seconds instead of two minutes.
+	dialTimeout   = 500 * time.Millisecond
+	answerTimeout = 3 * time.Second
 )
 
 // Apply makes the burst, and starts the rest.
@@ -93,14 +95,12 @@ func (c *ConnectionFlood) one(ctx context.Context) {
 
 // exchange opens a connection, sends a line and waits until it comes back.
 func exchange(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, floodTimeout)
-	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	deadline, _ := ctx.Deadline()
+	deadline := time.Now().Add(answerTimeout)
 	line := []byte("relapse\n")
 	answer := make([]byte, len(line))
 	_, err1 := conn.Write(line)

@@ -3,6 +3,7 @@ package hold
 import (
 	"errors"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -88,7 +89,7 @@ func TestModifiedPayload(t *testing.T) {
 	out, in := l.udp(l.client, clientAddr, 0), l.udp(l.server, backendA, dnsPort)
 	out.send("short", backendA, dnsPort)
 	p := l.receive(q, 1)[0]
-	changed := append(p.Payload[:28:28], "quite a bit longer"...)
+	changed := slices.Concat(p.Payload[:28], []byte("quite a bit longer"))
 	g.Expect(FixChecksums(changed)).To(Succeed())
 	g.Expect(q.VerdictPayload(p.ID, CodeAccept, changed)).To(Succeed())
 	g.Expect(in.read()).To(Equal("quite a bit longer"))

@@ -7,8 +7,9 @@ import (
 	"path"
 	"strings"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
 	"golang.org/x/sys/unix"
+
+	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
 // volatile are the settings that are left out, as patterns of paths under /proc/sys/net, and why.

@@ -250,8 +250,8 @@ func (b *bench) drop(lane, phase, kind string) {
 }
 
 func like(pattern, text string) bool {
-	start, any := strings.CutSuffix(pattern, "*")
-	return pattern == text || any && strings.HasPrefix(text, start)
+	start, prefix := strings.CutSuffix(pattern, "*")
+	return pattern == text || prefix && strings.HasPrefix(text, start)
 }
 
 // lookups sets how long lookups took, and their error, from the first on: n of them, or all where n is negative.

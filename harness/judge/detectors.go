@@ -143,18 +143,18 @@ func (t *trial) detected(due *bool, stages []*stage, pooled *stage, wide detect.
 			window = wide
 		}
 		got := decide(d, window)
-		all, any := got.Fired, got.Fired
+		inAll, inAny := got.Fired, got.Fired
 		if !hostWide(d) {
-			all, any = len(stages) > 0, false
+			inAll, inAny = len(stages) > 0, false
 			for _, s := range stages {
 				fired := decide(d, s.window).Fired
-				all, any = all && fired, any || fired
+				inAll, inAny = inAll && fired, inAny || fired
 			}
 		}
-		everywhere[d.ID] = all
-		one := Detected{Fired: all, Reading: got.Reading, Text: got.Text, Expected: due}
+		everywhere[d.ID] = inAll
+		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Expected: due}
 		if due != nil && !*due {
-			one.Fired = any
+			one.Fired = inAny
 		}
 		shown[d.ID] = one
 	}

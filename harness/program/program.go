@@ -85,9 +85,13 @@ func NewManager() *Manager {
 
 // Register adds the operations.
 func (m *Manager) Register(ops map[string]agent.Handler) {
-	Start.Handle(ops, func(_ context.Context, s Spec, _ func(agent.None)) (agent.None, error) { return agent.None{}, m.Start(s) })
+	Start.Handle(ops, func(_ context.Context, s Spec, _ func(agent.None)) (agent.None, error) {
+		return agent.None{}, m.Start(s)
+	})
 	Send.Handle(ops, func(ctx context.Context, in Input, _ func(agent.None)) (string, error) { return m.Send(ctx, in) })
-	Stop.Handle(ops, func(_ context.Context, name string, _ func(agent.None)) (agent.None, error) { return agent.None{}, m.Stop(name) })
+	Stop.Handle(ops, func(_ context.Context, name string, _ func(agent.None)) (agent.None, error) {
+		return agent.None{}, m.Stop(name)
+	})
 }
 
 // Start starts a program.

@@ -10,9 +10,10 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/relapse-k8s/relapse/harness/runstate/procs"
 	"github.com/relapse-k8s/relapse/harness/undo"
-	"golang.org/x/sys/unix"
 )
 
 // CleanOptions are how to clean.

@@ -8,8 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
 	"golang.org/x/sys/unix"
+
+	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
 // HostLock is the right to change what belongs to the whole machine. One run at a time has it.

@@ -14,9 +14,10 @@ import (
 	"syscall"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	. "github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/undo"
-	"go.uber.org/goleak"
 )
 
 // roleEnv makes the test binary play a part of a run instead of testing.

@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/relapse-k8s/relapse/harness/runstate/procs"
 	"golang.org/x/sys/unix"
+
+	"github.com/relapse-k8s/relapse/harness/runstate/procs"
 )
 
 // Run is the caller's hold on a run: while it is open, the run is alive.

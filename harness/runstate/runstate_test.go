@@ -14,6 +14,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+
 	"github.com/relapse-k8s/relapse/harness/fingerprint"
 	. "github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/runstate/procs"

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
 	"github.com/relapse-k8s/relapse/harness/undo/nstest"
 )
 

@@ -13,10 +13,11 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	"github.com/relapse-k8s/relapse/harness/runstate/procs"
-	"github.com/relapse-k8s/relapse/harness/undo/nstest"
 	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
+
+	"github.com/relapse-k8s/relapse/harness/runstate/procs"
+	"github.com/relapse-k8s/relapse/harness/undo/nstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
