@@ -32,6 +32,8 @@ const usage = `relapse-agent acts in one namespace; the relapse command starts i
 `
 
 func main() {
+	// An answer that nobody reads any more must not end the agent before it has undone what it did.
+	signal.Ignore(syscall.SIGPIPE)
 	if err := run(context.Background(), os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "relapse-agent:", err)
 		os.Exit(1)

@@ -11,16 +11,26 @@ import (
 	"sync"
 )
 
-// ErrBroken is the cause by which requests are cancelled when the stream has ended: nobody waits for their answer any more.
-var ErrBroken = errors.New("the stream to the harness has ended")
+// streamKey finds the context of the whole stream in that of a request.
+type streamKey struct{}
+
+// UntilBroken returns a context for what a request must finish even when it is cancelled: it ends only with the stream, when
+// nobody waits for the answer any more.
+func UntilBroken(request context.Context) context.Context {
+	if stream, ok := request.Value(streamKey{}).(context.Context); ok {
+		return stream
+	}
+	return context.WithoutCancel(request)
+}
 
 // Serve answers requests read from r until the stream ends or ctx does; then it cancels what is under way and waits for it.
 // The end of the stream is no error.
 func Serve(ctx context.Context, r io.Reader, w io.Writer, ops map[string]Handler) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	ctx = context.WithValue(ctx, streamKey{}, ctx)
 	s := &server{ops: ops, out: json.NewEncoder(w), running: map[uint64]context.CancelFunc{}}
 	defer s.wait.Wait()
-	defer cancel(ErrBroken)
+	defer cancel()
 	lines := make(chan message)
 	failed := make(chan error, 1)
 	go func() {

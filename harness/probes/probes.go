@@ -5,7 +5,6 @@ package probes
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -97,16 +96,8 @@ func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (int
 	if !ok {
 		return 0, fmt.Errorf("no probe %s is open here", r.ID)
 	}
-	// An attempt that has begun is finished even when the series is cancelled, because its end is what matters; but not when
-	// the stream has ended.
-	finishing, abandon := context.WithCancel(context.WithoutCancel(ctx))
-	defer abandon()
-	unhook := context.AfterFunc(ctx, func() {
-		if errors.Is(context.Cause(ctx), agent.ErrBroken) {
-			abandon()
-		}
-	})
-	defer unhook()
+	// An attempt that has begun is finished even when the series is cancelled, because its end is what matters.
+	finishing := agent.UntilBroken(ctx)
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
 	tick := time.NewTicker(r.Every)

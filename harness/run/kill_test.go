@@ -147,6 +147,9 @@ func processes(env string) []process {
 			continue
 		}
 		command, _ := os.ReadFile(filepath.Join(folder, "cmdline"))
+		if len(command) > 120 {
+			command = command[:120]
+		}
 		pid, _ := strconv.Atoi(filepath.Base(folder))
 		found = append(found, process{pid, strings.TrimSpace(string(bytes.ReplaceAll(command, []byte{0}, []byte(" "))))})
 	}

@@ -173,7 +173,7 @@ func (s *server) reportSynced(ctx context.Context, revisions <-chan int64) error
 			cancel()
 			switch {
 			case ctx.Err() != nil:
-				return nil
+				return nil //nolint:nilerr // the program ends, so nobody waits for the report
 			case err != nil:
 				err = s.reporter.Failed(revision, fmt.Errorf("CoreDNS did not take it from the stand-in for the Kubernetes API within %s", sendLimit))
 			default:
