@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -29,7 +30,8 @@ func (t *trial) due(p scenario.Phase, b branch) *bool {
 func (t *trial) detection() []scenario.Detector {
 	var all []scenario.Detector
 	for _, d := range t.s.Detection {
-		if applies(d.Variants, t.v.ID) {
+		offered := !slices.ContainsFunc(d.Needs, func(need string) bool { return !t.offers[need].OK })
+		if applies(d.Variants, t.v.ID) && offered {
 			all = append(all, d)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
+	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -15,6 +16,7 @@ type trial struct {
 	v        *scenario.Variant
 	r        *record
 	repaired bool
+	offers   map[string]rundir.Offer
 	// attempts is how many the symptom's probe must make in a phase.
 	attempts int
 	branches []branch

@@ -23,7 +23,7 @@ type judgedPhase struct {
 }
 
 func newTrial(s *scenario.Scenario, v *scenario.Variant, run rundir.Run, r *record) *trial {
-	t := &trial{s: s, v: v, r: r, repaired: repairedHere(v, run)}
+	t := &trial{s: s, v: v, r: r, repaired: repairedHere(v, run), offers: run.Offers}
 	t.branches = branches(s, v, t.repaired)
 	for _, p := range s.Probes {
 		if p.ID != v.Symptom.Probe {

@@ -86,7 +86,8 @@ func (l *lane) silent() []string {
 	window := detect.WindowOf(so, l.name, l.phase, l.variant.Symptom.Probe, nodes)
 	var silent []string
 	for _, d := range l.Scenario.Detection {
-		if len(d.Variants) > 0 && !slices.Contains(d.Variants, l.variant.ID) {
+		missing := slices.ContainsFunc(d.Needs, func(need string) bool { return !l.engine.run.Offers[need].OK })
+		if missing || len(d.Variants) > 0 && !slices.Contains(d.Variants, l.variant.ID) {
 			continue
 		}
 		if detector, ok := d.Use.Config.(detect.Detector); ok && !detector.Decide(window).Fired {

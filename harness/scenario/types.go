@@ -214,6 +214,8 @@ type Detector struct {
 	Source string `json:"source,omitempty"`
 	// Command is what a person would type to see the same.
 	Command string `json:"command,omitempty"`
+	// Needs lists what the cluster must offer for the detector to be asked at all; where that is missing it is not judged.
+	Needs []string `json:"needs,omitempty"`
 	// Variants limits the detector to these variants. Default: all.
 	Variants []string `json:"variants,omitempty"`
 

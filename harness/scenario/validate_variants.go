@@ -79,6 +79,7 @@ func (v *validator) detectorList() {
 	for i, detector := range v.s.Detection {
 		path := index("detection", i)
 		v.sourceOf(path, detector.Source)
+		v.needs(join(path, "needs"), detector.Needs)
 		steps := v.faultSteps(v.variantsOf(path, detector.Variants))
 		v.config(join(path, detector.Use.Name), detector.Use.Config, &steps)
 	}
