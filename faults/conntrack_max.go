@@ -10,7 +10,7 @@ import (
 )
 
 // ConntrackMax sets nf_conntrack_max, which holds for every network namespace of the machine. It is refused while a
-// namespace that is not the run's own has more entries than that.
+// namespace that is not the run's own has more entries than that, and while another run is under way.
 type ConntrackMax struct {
 	// Value is the new limit, in entries.
 	Value int `json:"value" jsonschema:"minimum=1"`
@@ -29,6 +29,9 @@ func (c *ConntrackMax) Apply(ctx context.Context, ns *Namespace) error {
 		return err
 	}
 	for _, n := range counts {
+		if n.Run != "" && n.Run != ns.Run {
+			return fmt.Errorf("refused: run %s is under way, and the limit would be its limit too", n.Run)
+		}
 		if n.Entries > c.Value && n.Run != ns.Run {
 			return fmt.Errorf("refused: the network namespace net:[%d] of process %d (%s) has %d conntrack entries, more than the new limit of %d", n.Netns, n.PID, n.Command, n.Entries, c.Value)
 		}
