@@ -52,13 +52,14 @@ endif
 
 test: deps build test-go test-components test-scenarios ## all tests, and every scenario for real
 
-test-go: # without the scenarios, which want the machine for themselves: they measure times
-	$(GO) test -timeout 15m $$($(GO) list ./... | grep -v '/scenarios$$')
+test-go: # without those that want the machine for themselves: they measure times, or kill runs
+	$(GO) test -timeout 15m $$($(GO) list ./... | grep -Ev '/(scenarios|harness/run)$$')
 
 test-components:
 	$(GO) -C $(components) test -timeout 15m ./...
 
 test-scenarios:
+	$(GO) test -timeout 30m -count=1 ./harness/run
 	$(GO) test -timeout 45m -count=1 -v ./scenarios
 
 lint: lint-code vuln ## golangci-lint and govulncheck

@@ -16,10 +16,18 @@ import (
 type Lookup struct {
 	// Name to look up. Without a dot at its end the search domains of the pod's resolv.conf apply.
 	Name string `json:"name"`
+
+	ports freshPorts
 }
+
+// Begin gives the attempts of a series fresh source ports.
+func (p *Lookup) Begin() (end func() error, err error) { return p.ports.begin() }
 
 // Attempt looks the name up in a process of its own.
 func (p *Lookup) Attempt(ctx context.Context) (string, error) {
+	if err := p.ports.move(); err != nil {
+		return "", err
+	}
 	output, err := exec.CommandContext(ctx, "/proc/self/exe", "lookup", p.Name).Output()
 	seen := strings.TrimSpace(string(output))
 	var exit *exec.ExitError

@@ -5,6 +5,7 @@ package probes
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -25,6 +26,12 @@ type Probe interface {
 	Attempt(ctx context.Context) (seen string, err error)
 	// Close ends what the probe keeps.
 	Close() error
+}
+
+// Series is a probe that wants to know when a series of attempts begins and ends.
+type Series interface {
+	// Begin prepares the namespace, and returns how to leave it as it was.
+	Begin() (end func() error, err error)
 }
 
 // Opening says which probe to open, and by which id it is then sampled.
@@ -89,12 +96,19 @@ func (s *Server) openProbe(o Opening) error {
 	return nil
 }
 
-func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (int, error) {
+func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (made int, err error) {
 	s.mu.Lock()
 	probe, ok := s.open[r.ID]
 	s.mu.Unlock()
 	if !ok {
 		return 0, fmt.Errorf("no probe %s is open here", r.ID)
+	}
+	if series, ok := probe.(Series); ok {
+		end, err := series.Begin()
+		if err != nil {
+			return 0, fmt.Errorf("probe %s: %w", r.ID, err)
+		}
+		defer func() { err = errors.Join(err, end()) }()
 	}
 	// An attempt that has begun is finished even when the series is cancelled, because its end is what matters.
 	finishing := agent.UntilBroken(ctx)
@@ -102,7 +116,6 @@ func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (int
 	defer attempts.Wait()
 	tick := time.NewTicker(r.Every)
 	defer tick.Stop()
-	made := 0
 	for {
 		attempts.Go(func() { emit(attempt(finishing, probe, r.Timeout)) })
 		made++

@@ -48,9 +48,9 @@ type Options struct {
 // Every limit of the engine in one place.
 const (
 	// readyLimit bounds the wait for a healthy cluster before the baseline and after the fault; readyInRow is how many attempts
-	// of every probe must succeed one after the other.
+	// of every probe must succeed one after the other: enough that each backend of a Service has had its turn.
 	readyLimit = 15 * time.Second
-	readyInRow = 3
+	readyInRow = 10
 	// effectiveLimit bounds the wait for a change to take effect.
 	effectiveLimit = 30 * time.Second
 	// detectLimit bounds the wait for detectors; the kernel's own limit for its messages is a few in 5 s.
