@@ -95,9 +95,10 @@ func (t *terminal) variant(d Data, v variant) {
 			times = fmt.Sprintf("p50 %-7s max %-7s", plot.Seconds(s.P50), plot.Seconds(s.Max))
 		}
 		outcome := fmt.Sprintf("%-6s", words(p.Outcome))
-		if p.Outcome == judge.Inconclusive {
+		switch p.Outcome {
+		case judge.Inconclusive:
 			outcome = "? open"
-		} else if p.Outcome == judge.Skipped {
+		case judge.Skipped:
 			outcome = "– skip"
 		}
 		left := fmt.Sprintf("  %s  %-*s  %-23s  ", outcome, name, cut(p.Name, name), times)

@@ -15,7 +15,7 @@ import (
 	"github.com/relapse-k8s/relapse/harness/probes"
 )
 
-func newLab(t *testing.T) *lab.Lab {
+func newLab(t testing.TB) *lab.Lab {
 	t.Helper()
 	if os.Getenv("RELAPSE_BIN") == "" {
 		bin, err := filepath.Abs("../../bin")
@@ -58,7 +58,7 @@ func create(t *testing.T, spec clusters.Spec) clusters.Cluster {
 }
 
 // attempt makes one attempt of a probe in a pod.
-func attempt(t *testing.T, c clusters.Cluster, place, name string, config any) probes.Sample {
+func attempt(t testing.TB, c clusters.Cluster, place, name string, config any) probes.Sample {
 	t.Helper()
 	g := NewWithT(t)
 	raw, err := json.Marshal(config)

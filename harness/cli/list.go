@@ -32,6 +32,9 @@ func newList() *cobra.Command {
 	c := &cobra.Command{
 		Use: "list", Short: "List the scenarios, and whether they can run here", Args: exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := enterUserNamespace(c.Context()); err != nil {
+				return err
+			}
 			all, err := listAll(c.Context())
 			if err != nil {
 				return err
@@ -80,11 +83,8 @@ func listAll(ctx context.Context) ([]listed, error) {
 	return all, nil
 }
 
-// offersHere asks the lab; as an ordinary user it asks from inside a user namespace, where a run would be.
+// offersHere asks the lab.
 func offersHere(ctx context.Context) (map[string]clusters.Offer, error) {
-	if err := enterUserNamespace(ctx); err != nil {
-		return nil, err
-	}
 	l, err := lab.New()
 	if err != nil {
 		return nil, err

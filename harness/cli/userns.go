@@ -18,8 +18,8 @@ const insideEnv = "RELAPSE_USERNS"
 
 func inUserNamespace() bool { return os.Getenv(insideEnv) != "" }
 
-// enterUserNamespace runs this very command again as root of a new user namespace, where the caller is an ordinary user, and does
-// not return then. Everything that the lab makes belongs to that namespace.
+// enterUserNamespace runs this very command again as root of a new user namespace, where the caller is an ordinary user, and
+// returns its exit code as an error: there is nothing left to do then. Everything that the lab makes belongs to that namespace.
 func enterUserNamespace(ctx context.Context) error {
 	if os.Geteuid() == 0 || inUserNamespace() {
 		return nil
@@ -58,11 +58,11 @@ func enterUserNamespace(ctx context.Context) error {
 	}()
 	err = inner.Wait()
 	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		os.Exit(exitPass)
-	case errors.As(err, &exit) && exit.Exited():
-		os.Exit(exit.ExitCode())
+	if errors.As(err, &exit) && exit.Exited() {
+		return coded{exit.ExitCode(), nil}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return coded{exitPass, nil}
 }
