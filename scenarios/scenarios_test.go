@@ -100,7 +100,7 @@ func feature(t *testing.T, id, proxy string) types.Feature {
 		t.Logf("%s: %s (%s)", verdict.Outcome, verdict.Reason, dir)
 		return ctx
 	})
-	for _, name := range phases(s) {
+	for _, name := range s.Phases() {
 		build = build.Assess(name, func(ctx context.Context, t *testing.T, _ *envconf.Config) context.Context {
 			assess(t, verdict, name)
 			return ctx
@@ -115,18 +115,6 @@ func feature(t *testing.T, id, proxy string) types.Feature {
 		}
 		return ctx
 	}).Feature()
-}
-
-// phases lists every phase that any variant may go through.
-func phases(s *scenario.Scenario) []string {
-	names := []string{"baseline", "fault"}
-	for _, r := range s.Remedies {
-		names = append(names, "remedy/"+r.ID, "relapse/"+r.ID)
-	}
-	for _, c := range s.Controls {
-		names = append(names, "control/"+c.ID)
-	}
-	return append(names, "restored")
 }
 
 // assess fails the test with everything that was not as expected in a phase.

@@ -50,15 +50,3 @@ func completeIDs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDir
 	}
 	return ids, cobra.ShellCompDirectiveDefault
 }
-
-// phases lists the names of the phases of a scenario.
-func phases(s *scenario.Scenario) []string {
-	names := []string{"baseline", "fault"}
-	for _, r := range s.Remedies {
-		names = append(names, "remedy/"+r.ID, "relapse/"+r.ID)
-	}
-	for _, c := range s.Controls {
-		names = append(names, "control/"+c.ID)
-	}
-	return append(names, "restored")
-}

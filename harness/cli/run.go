@@ -74,7 +74,7 @@ func completePhases(_ *cobra.Command, args []string, _ string) ([]string, cobra.
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	return phases(s), cobra.ShellCompDirectiveNoFileComp
+	return s.Phases(), cobra.ShellCompDirectiveNoFileComp
 }
 
 func (f *runFlags) run(c *cobra.Command, name string) error {
@@ -96,8 +96,8 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 		return usage(fmt.Errorf("--proxy %s: there are nftables and iptables", f.proxy))
 	case f.repeat < 0:
 		return usage(errors.New("--repeat wants a number of attempts"))
-	case f.pauseAt != "" && !slices.Contains(phases(s), f.pauseAt):
-		return usage(fmt.Errorf("--pause-at %s: the phases of %s are %s", f.pauseAt, s.Metadata.ID, strings.Join(phases(s), ", ")))
+	case f.pauseAt != "" && !slices.Contains(s.Phases(), f.pauseAt):
+		return usage(fmt.Errorf("--pause-at %s: the phases of %s are %s", f.pauseAt, s.Metadata.ID, strings.Join(s.Phases(), ", ")))
 	}
 	for _, v := range f.variants {
 		if !slices.Contains(known, v) {

@@ -35,3 +35,15 @@ func ParsePhase(text string) (Phase, error) {
 	}
 	return Phase{}, fmt.Errorf("%q is not a phase: write baseline, fault, remedy/ID, relapse/ID, control/ID or restored", text)
 }
+
+// Phases lists the names of all phases that some variant of the scenario goes through, in their order.
+func (s *Scenario) Phases() []string {
+	names := []string{"baseline", "fault"}
+	for _, r := range s.Remedies {
+		names = append(names, "remedy/"+r.ID, "relapse/"+r.ID)
+	}
+	for _, c := range s.Controls {
+		names = append(names, "control/"+c.ID)
+	}
+	return append(names, "restored")
+}
