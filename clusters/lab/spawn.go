@@ -25,8 +25,8 @@ type process struct {
 	ended chan struct{}
 }
 
-// endGrace is how long an agent may take to undo what it did and end before it is killed.
-const endGrace = 3 * time.Second
+// endGrace is how long an agent may take to end before it is killed. What it has not undone by then goes with its namespace.
+const endGrace = time.Second
 
 // spawn runs f on a thread that lives as long as the program: the parent-death signal of a child comes when the thread that
 // started it ends.

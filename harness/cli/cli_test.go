@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,12 +18,23 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the command as a person would; nothing in them needs a lab.
 func TestScripts(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/scripts",
-		Setup: func(env *testscript.Env) error {
-			recorded, err := os.Getwd()
-			env.Setenv("RECORDED", recorded+"/testdata/run")
-			return err
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			// rc N COMMAND... wants that very exit code.
+			"rc": exitsWith,
 		},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("RECORDED", filepath.Join(here, "testdata/run"))
+			e.Setenv("RELAPSE_BIN", e.Getenv("WORK")) // where no programs are: nothing can be run by mistake
+			e.Setenv("RELAPSE_STATE_DIR", filepath.Join(e.Getenv("WORK"), "state"))
+			return os.CopyFS(filepath.Join(e.WorkDir, "RUN"), os.DirFS("testdata/run"))
+		},
+		// An ordinary user would leave this test for a user namespace.
+		Condition: func(name string) (bool, error) { return os.Geteuid() == 0, unknownCondition(name) },
 	})
 }

@@ -1,17 +1,19 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 
 	"github.com/spf13/cobra"
 
 	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/harness/session"
 	"github.com/relapse-k8s/relapse/reports"
 )
@@ -21,22 +23,24 @@ func newJudge() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "judge RUN",
 		Short: "Judge a run folder again, from what is on disk",
-		Long:  "Judge reads run.json, scenario.yaml and history.jsonl of a run folder, also of a run that crashed, and judges them anew.\n\n" + exitCodes,
-		Args:  exactly(1, "one run folder"),
+		Long: `Judge reads run.json, scenario.yaml and history.jsonl of a run folder, also of a
+run that crashed, judges them anew, and says where the verdict differs from the
+one in the folder. It changes nothing, unless --write is given.
+
+` + exitCodes,
+		Example: "  relapse judge runs/latest/dns-5s",
+		Args:    exactly(1, "one run folder"),
 		RunE: func(c *cobra.Command, args []string) error {
 			_, verdict, err := session.Judge(args[0], catalogue.All())
 			if err != nil {
 				return usage(err)
 			}
-			var stored judge.Verdict
-			err = rundir.ReadJSON(args[0], rundir.VerdictFile, &stored)
-			switch {
-			case errors.Is(err, os.ErrNotExist):
-				fmt.Fprintln(c.OutOrStdout(), "the folder has no verdict: the run crashed")
-			case err != nil:
+			note, err := compare(args[0], verdict)
+			if err != nil {
 				return err
-			case !reflect.DeepEqual(stored, verdict):
-				fmt.Fprintf(c.OutOrStdout(), "the stored verdict differs: %s: %s\n", stored.Outcome, stored.Reason)
+			}
+			if note != "" {
+				fmt.Fprintf(c.OutOrStdout(), "%s\n\n", note)
 			}
 			if write {
 				if _, err := session.Conclude(args[0], catalogue.All()); err != nil {
@@ -48,7 +52,7 @@ func newJudge() *cobra.Command {
 				return err
 			}
 			data.Verdict, data.Crashed = verdict, false
-			if err := reports.Terminal(c.OutOrStdout(), data, width(c.OutOrStdout()), isTerminal(c.OutOrStdout())); err != nil {
+			if err := reports.Terminal(c.OutOrStdout(), data, width(c.OutOrStdout()), colored(c.OutOrStdout())); err != nil {
 				return err
 			}
 			return byOutcome(verdict.Outcome)
@@ -58,9 +62,34 @@ func newJudge() *cobra.Command {
 	return c
 }
 
+// compare says how a new verdict differs from the stored one.
+func compare(dir string, now judge.Verdict) (string, error) {
+	var stored judge.Verdict
+	err := rundir.ReadJSON(dir, rundir.VerdictFile, &stored)
+	if errors.Is(err, os.ErrNotExist) {
+		return "The folder has no " + rundir.VerdictFile + ": the run crashed. This is judged by what it wrote down until then.", nil
+	}
+	if err != nil {
+		return fmt.Sprintf("The stored verdict cannot be read: %v", err), nil
+	}
+	// As text, in which nothing and an empty list are told apart on both sides alike.
+	was, err1 := json.Marshal(stored)
+	is, err2 := json.Marshal(now)
+	if err := errors.Join(err1, err2); err != nil || bytes.Equal(was, is) {
+		return "", err
+	}
+	if stored.Outcome == now.Outcome && stored.Reason == now.Reason {
+		return fmt.Sprintf("The stored verdict is %s too, but differs in details.", stored.Outcome), nil
+	}
+	return fmt.Sprintf("The stored verdict differs: %s: %s", stored.Outcome, stored.Reason), nil
+}
+
 func newReport() *cobra.Command {
 	return &cobra.Command{
 		Use: "report RUN", Short: "Write report.html and junit.xml of a run folder again", Args: exactly(1, "one run folder"),
+		Long: `Report writes report.html and junit.xml from what is in the run folder. It judges
+nothing: a folder without verdict.json is reported as a crash.`,
+		Example: "  relapse report runs/latest/dns-5s",
 		RunE: func(c *cobra.Command, args []string) error {
 			data, err := reportData(args[0])
 			if err != nil {
@@ -75,11 +104,17 @@ func newReport() *cobra.Command {
 	}
 }
 
-// reportData reads a run folder for the reports.
+// reportData reads a run folder for the reports. Its scenario may be one that this relapse does not understand any more.
 func reportData(dir string) (reports.Data, error) {
-	s, _, err := session.Judge(dir, catalogue.All())
-	if err != nil {
-		return reports.Data{}, err
+	path := filepath.Join(dir, rundir.ScenarioFile)
+	source, err := os.ReadFile(path)
+	var s *scenario.Scenario
+	if err == nil {
+		s, err = scenario.Parse(path, source, catalogue.All())
 	}
-	return reports.FromDir(dir, s)
+	data, readErr := reports.FromDir(dir, s)
+	if err != nil {
+		data.Problems = append(data.Problems, fmt.Sprintf("The scenario could not be read: %v.", err))
+	}
+	return data, readErr
 }

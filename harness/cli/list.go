@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -18,70 +16,129 @@ import (
 
 // listed is a scenario in the list.
 type listed struct {
-	ID       string   `json:"id"`
-	Layer    string   `json:"layer"`
-	Title    string   `json:"title"`
-	Needs    []string `json:"needs"`
-	Variants []string `json:"variants"`
-	// Runs is yes, or what is missing.
-	Runs string `json:"runs"`
+	ID       string          `json:"id"`
+	Layer    string          `json:"layer"`
+	Title    string          `json:"title"`
+	Needs    []string        `json:"needs"`
+	Variants []listedVariant `json:"variants"`
+	// Runs is whether at least one variant can run here; Why not.
+	Runs bool   `json:"runs"`
+	Why  string `json:"why,omitempty"`
+}
+
+type listedVariant struct {
+	ID        string   `json:"id"`
+	Mechanism string   `json:"mechanism"`
+	Needs     []string `json:"needs"`
+	// HostChanges is whether it runs only with --allow-host-changes.
+	HostChanges bool   `json:"hostChanges"`
+	Runs        bool   `json:"runs"`
+	Why         string `json:"why,omitempty"`
 }
 
 func newList() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use: "list", Short: "List the scenarios, and whether they can run here", Args: exactly(0, "no arguments"),
+		Long: `List shows every scenario that comes with relapse, its variants, what it needs of
+the kernel, and whether this machine gives that. It tries, rather than looks at
+version numbers.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := enterUserNamespace(c.Context()); err != nil {
-				return err
+			offersErr := enterUserNamespace()
+			if offersErr != nil && offersErr.Error() == "" {
+				return offersErr // it is listed already, from inside
 			}
-			all, err := listAll(c.Context())
+			var offers map[string]clusters.Offer
+			if offersErr == nil {
+				offers, offersErr = offersHere(c.Context())
+			}
+			all, err := listAll(offers, offersErr)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				encoder := json.NewEncoder(c.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(all)
+				return printJSON(c.OutOrStdout(), all)
 			}
-			table := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintln(table, "ID\tLAYER\tVARIANTS\tNEEDS\tRUNS HERE")
-			for _, s := range all {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.ID, s.Layer, strings.Join(s.Variants, ", "), strings.Join(s.Needs, ", "), s.Runs)
-			}
-			return table.Flush()
+			writeList(&page{w: c.OutOrStdout(), width: width(c.OutOrStdout())}, all)
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-func listAll(ctx context.Context) ([]listed, error) {
+func writeList(p *page, all []listed) {
+	column := 0
+	for _, s := range all {
+		column = max(column, len(s.ID))
+	}
+	lead := func(id, layer string) string { return fmt.Sprintf("%-*s  %-7s  ", column, id, layer) }
+	for _, s := range all {
+		p.text(lead(s.ID, s.Layer), s.Title)
+		p.text(lead("", "")+"variants   ", strings.Join(idsOf(s.Variants), ", "))
+		p.text(lead("", "")+"needs      ", strings.Join(s.Needs, ", "))
+		p.text(lead("", "")+"runs here  ", s.here())
+	}
+}
+
+// here says whether and with which variants a scenario runs on this machine.
+func (s listed) here() string {
+	if !s.Runs {
+		return "no: " + s.Why
+	}
+	text := "yes"
+	for _, v := range s.Variants {
+		switch {
+		case !v.Runs:
+			text += fmt.Sprintf("; %s does not: %s", v.ID, v.Why)
+		case v.HostChanges:
+			text += fmt.Sprintf("; %s only with --allow-host-changes", v.ID)
+		}
+	}
+	return text
+}
+
+func idsOf(variants []listedVariant) []string {
+	var ids []string
+	for _, v := range variants {
+		ids = append(ids, v.ID)
+	}
+	return ids
+}
+
+// listAll says of each scenario whether it runs where this is offered, or nothing could be found out.
+func listAll(offers map[string]clusters.Offer, offersErr error) ([]listed, error) {
 	ids, err := scenarios.IDs()
 	if err != nil {
 		return nil, err
 	}
-	offers, offersErr := offersHere(ctx)
 	var all []listed
 	for _, id := range ids {
 		s, _, err := load(id)
 		if err != nil {
 			return nil, err
 		}
-		l := listed{ID: id, Layer: s.Metadata.Layer, Title: s.Metadata.Title, Needs: s.Needs, Runs: "yes"}
+		l := listed{ID: id, Layer: s.Metadata.Layer, Title: s.Metadata.Title, Needs: orEmpty(s.Needs)}
 		for _, v := range s.Variants {
-			l.Variants = append(l.Variants, v.ID)
+			why := missing(s, v, offers)
+			if offersErr != nil {
+				why = offersErr.Error()
+			}
+			l.Variants = append(l.Variants, listedVariant{
+				ID: v.ID, Mechanism: v.Mechanism, Needs: orEmpty(v.Needs), HostChanges: v.HostChanges, Runs: why == "", Why: why,
+			})
+			l.Runs = l.Runs || why == ""
 		}
-		if missing := missing(s, offers); len(missing) > 0 {
-			l.Runs = "no: " + strings.Join(missing, "; ")
-		}
-		if offersErr != nil {
-			l.Runs = "no: " + offersErr.Error()
+		if !l.Runs {
+			l.Why = l.Variants[0].Why
 		}
 		all = append(all, l)
 	}
 	return all, nil
 }
+
+// orEmpty makes a list of nothing a list in JSON.
+func orEmpty(list []string) []string { return append([]string{}, list...) }
 
 // offersHere asks the lab.
 func offersHere(ctx context.Context) (map[string]clusters.Offer, error) {
@@ -92,13 +149,13 @@ func offersHere(ctx context.Context) (map[string]clusters.Offer, error) {
 	return l.Offers(ctx)
 }
 
-// missing lists the needs of a scenario that are not offered here.
-func missing(s *scenario.Scenario, offers map[string]clusters.Offer) []string {
-	var names []string
-	for _, need := range s.Needs {
-		if !offers[need].OK && !slices.Contains(names, need) {
-			names = append(names, need)
+// missing says what a variant needs that is not offered.
+func missing(s *scenario.Scenario, v scenario.Variant, offers map[string]clusters.Offer) string {
+	var reasons []string
+	for _, need := range slices.Concat(s.Needs, v.Needs) {
+		if offer := offers[need]; !offer.OK {
+			reasons = append(reasons, fmt.Sprintf("%s is not offered (%s)", need, offer.Why))
 		}
 	}
-	return names
+	return strings.Join(reasons, "; ")
 }

@@ -4,47 +4,68 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// progress tells a person how far a run is: a line when a lane has finished a phase, and on a terminal a last line that says what is
-// going on.
+// progress tells a person how far a run is: a line when a lane has finished a phase, and on a terminal a block below that says
+// what each lane is at, which is gone when the run is over.
 type progress struct {
 	mu     sync.Mutex
 	out    io.Writer
 	silent bool
 	live   bool
 	start  time.Time
-	// doing is what each lane does now, samples what it has sampled in its phase.
-	doing   map[string]string
-	samples map[string][]history.Sample
+	// column is the width of the lanes' names.
+	column int
+	lanes  map[string]*atWork
+	// drawn is how many lines of the block are on the screen.
+	drawn   int
 	stop    chan struct{}
 	stopped chan struct{}
+}
+
+// atWork is a lane in its phase. Where it does nothing it is not shown.
+type atWork struct {
+	phase, doing string
+	samples      []history.Sample
 }
 
 func newProgress(out io.Writer, silent bool) *progress {
 	p := &progress{
 		out: out, silent: silent, live: !silent && isTerminal(out), start: time.Now(),
-		doing: map[string]string{}, samples: map[string][]history.Sample{}, stop: make(chan struct{}), stopped: make(chan struct{}),
+		lanes: map[string]*atWork{}, stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go p.tick()
 	return p
 }
 
 func (p *progress) begin(s *scenario.Scenario, seed uint64) {
+	for _, v := range s.Variants {
+		for _, r := range s.Remedies {
+			p.column = max(p.column, len(v.ID+"/"+r.ID))
+		}
+		for _, c := range s.Controls {
+			p.column = max(p.column, len(v.ID+"/"+c.ID))
+		}
+	}
+	p.column = min(p.column, 34) // for the rest to fit a terminal
 	if !p.silent {
-		fmt.Fprintf(p.out, "%s: %s (seed %d)\n", s.Metadata.ID, s.Metadata.Title, seed)
+		p.write("", fmt.Sprintf("%s: %s (seed %d)", s.Metadata.ID, s.Metadata.Title, seed))
 	}
 }
 
-// tick redraws the last line, so that the time goes on.
+// tick redraws the block, so that the time goes on.
 func (p *progress) tick() {
 	defer close(p.stopped)
 	t := time.NewTicker(200 * time.Millisecond)
@@ -70,25 +91,35 @@ func (p *progress) end() {
 	p.live = false
 }
 
+func (p *progress) lane(name string) *atWork {
+	if p.lanes[name] == nil {
+		p.lanes[name] = &atWork{}
+	}
+	return p.lanes[name]
+}
+
 // watch sees every event of the history.
 func (p *progress) watch(e history.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case e.Kind == history.PhaseBegin:
-		p.samples[e.Lane] = nil
+		*p.lane(e.Lane) = atWork{phase: e.Phase, doing: e.Phase}
+	case e.Kind == history.KindChange:
+		p.lane(e.Lane).doing = e.Phase // it is made: what follows says what it does, or samples
 	case e.Kind == history.KindSample:
-		p.samples[e.Lane] = append(p.samples[e.Lane], *e.Sample)
+		lane := p.lane(e.Lane)
+		lane.samples = append(lane.samples, *e.Sample)
 	case e.Kind == history.PhaseEnd:
-		p.line("%7.1fs  %-32s %-30s %s", e.T, e.Lane, e.Phase, summarize(p.samples[e.Lane]))
+		p.line(e, summarize(p.lane(e.Lane).samples))
 	case e.Kind == history.KindError:
-		p.line("%7.1fs  %-32s %s", e.T, e.Lane, e.Text)
+		p.line(e, "broke down: "+e.Text)
 	case e.Kind == history.KindWait && !e.Wait.OK:
-		p.line("%7.1fs  %-32s %-30s did not come: %s (last seen: %s)", e.T, e.Lane, e.Phase, e.Wait.For, e.Wait.Last)
+		p.line(e, fmt.Sprintf("did not come: %s (last seen: %s)", e.Wait.For, e.Wait.Last))
 	}
 }
 
-// summarize is what a phase's samples say, probe by probe.
+// summarize is what a phase's samples say, probe by probe: "25 × lookup, p50 5.01 s".
 func summarize(samples []history.Sample) string {
 	byProbe := map[string][]history.Sample{}
 	for _, s := range samples {
@@ -97,9 +128,9 @@ func summarize(samples []history.Sample) string {
 	var parts []string
 	for _, probe := range slices.Sorted(maps.Keys(byProbe)) {
 		sum := detect.Summarize(byProbe[probe])
-		text := fmt.Sprintf("%d %s %s", sum.Count, probe, detect.Seconds(sum.P50))
+		text := fmt.Sprintf("%d × %s, p50 %s", sum.Count, probe, detect.Seconds(sum.P50))
 		if sum.Failed > 0 {
-			text = fmt.Sprintf("%d %s, %d failed", sum.Count, probe, sum.Failed)
+			text += fmt.Sprintf(", %d failed", sum.Failed)
 		}
 		parts = append(parts, text)
 	}
@@ -110,48 +141,89 @@ func summarize(samples []history.Sample) string {
 func (p *progress) status(lane, doing string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if doing == "" {
-		delete(p.doing, lane)
-	} else {
-		p.doing[lane] = doing
-	}
+	p.lane(lane).doing = doing
 	p.draw()
 }
 
-func (p *progress) line(format string, args ...any) {
+// line tells of an event for good.
+func (p *progress) line(e history.Event, text string) {
 	if p.silent {
 		return
 	}
 	p.erase()
-	text := strings.TrimRight(fmt.Sprintf(format, args...), " ")
-	fmt.Fprintln(p.out, text)
+	p.write(p.lead(fmt.Sprintf("%.1fs", e.T), e.Lane, e.Phase), text)
 	p.draw()
 }
 
-func (p *progress) erase() {
+// lead is the columns of a line: when, which lane, which phase. A lane is named after its remedy or control: to say remedy is enough.
+func (p *progress) lead(when, lane, phase string) string {
+	kind, _, _ := strings.Cut(phase, "/")
+	return fmt.Sprintf("%7s  %-*s  %-8s  ", when, p.column, lane, kind)
+}
+
+// write writes text after a lead: wrapped on a terminal, else in one line, because it goes to a log.
+func (p *progress) write(lead, text string) {
 	if p.live {
-		fmt.Fprint(p.out, "\r\x1b[K")
+		(&page{w: p.out, width: width(p.out)}).text(lead, text)
+		return
+	}
+	fmt.Fprintln(p.out, strings.TrimRight(lead+strings.Join(strings.Fields(text), " "), " "))
+}
+
+func (p *progress) erase() {
+	if p.drawn > 0 {
+		fmt.Fprint(p.out, "\r", strings.Repeat("\x1b[A", p.drawn-1), "\x1b[J")
+		p.drawn = 0
 	}
 }
 
 func (p *progress) draw() {
-	if !p.live || len(p.doing) == 0 {
+	if !p.live {
 		return
 	}
-	var parts []string
-	for _, lane := range slices.Sorted(maps.Keys(p.doing)) {
-		_, branch, _ := strings.Cut(lane, "/")
-		parts = append(parts, branch+": "+p.doing[lane])
-	}
-	text := fmt.Sprintf("%7.1fs  %s", time.Since(p.start).Seconds(), strings.Join(parts, " | "))
-	if runes := []rune(text); len(runes) >= width(p.out) {
-		text = string(runes[:width(p.out)-2]) + "…"
-	}
+	rows := p.rows(time.Since(p.start), width(p.out), height(p.out))
 	p.erase()
-	fmt.Fprint(p.out, text)
+	fmt.Fprint(p.out, strings.Join(rows, "\n"))
+	p.drawn = len(rows)
 }
 
-// prompt writes for a person, past the last line.
+// rows are the lines of the block: one for each lane, as far as they fit, and one with the time.
+func (p *progress) rows(elapsed time.Duration, width, height int) []string {
+	var rows []string
+	for _, name := range slices.Sorted(maps.Keys(p.lanes)) {
+		lane := p.lanes[name]
+		if lane.doing == "" {
+			continue
+		}
+		doing := strings.TrimPrefix(strings.TrimPrefix(lane.doing, lane.phase), ": ")
+		if doing == "" {
+			doing = "sampling"
+		}
+		if n := len(lane.samples); n > 0 {
+			doing += fmt.Sprintf(", %d × %s", n, lane.samples[n-1].Probe)
+		}
+		rows = append(rows, p.lead("…", name, lane.phase)+doing)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	left := fmt.Sprintf("%d lanes at work", len(rows))
+	if len(rows) == 1 {
+		left = "1 lane at work"
+	}
+	rows = rows[:min(len(rows), max(height-2, 0))]
+	rows = append(rows, fmt.Sprintf("%6.1fs  %s; Ctrl-C ends the run and undoes everything", elapsed.Seconds(), left))
+	for i, row := range rows {
+		row = strings.Join(strings.Split(row, "\n"), " ")
+		if utf8.RuneCountInString(row) >= width { // the last column too would make some terminals wrap
+			row = string([]rune(row)[:max(width-2, 0)]) + "…"
+		}
+		rows[i] = strings.TrimRight(row, " ")
+	}
+	return rows
+}
+
+// prompt writes for a person, past the block.
 func (p *progress) prompt() io.Writer { return prompter{p} }
 
 type prompter struct{ *progress }
@@ -160,6 +232,36 @@ func (p prompter) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	clear(p.doing) // whoever looks around does not want the screen to move
+	for _, lane := range p.lanes {
+		lane.doing = "" // whoever looks around does not want the screen to move
+	}
 	return p.out.Write(text)
+}
+
+func isTerminal(w any) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// colored is whether colours are wanted: see no-color.org.
+func colored(w any) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
+
+// width of the terminal, or 80.
+func width(w any) int {
+	if file, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(file.Fd())); err == nil && columns > 20 {
+			return columns
+		}
+	}
+	return 80
+}
+
+// height of the terminal, or 24.
+func height(w any) int {
+	if file, ok := w.(*os.File); ok {
+		if _, rows, err := term.GetSize(int(file.Fd())); err == nil && rows > 3 {
+			return rows
+		}
+	}
+	return 24
 }

@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,17 +14,16 @@ func newShow() *cobra.Command {
 	c := &cobra.Command{
 		Use: "show ID|FILE", Short: "Explain a scenario: mechanism, detection, remedies, claims, sources",
 		Args: exactly(1, "one scenario: its id, or its file"), ValidArgsFunction: completeIDs,
+		Example: "  relapse show dns-5s",
 		RunE: func(c *cobra.Command, args []string) error {
 			s, _, err := load(args[0])
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				encoder := json.NewEncoder(c.OutOrStdout())
-				encoder.SetIndent("", "  ")
-				return encoder.Encode(s)
+				return printJSON(c.OutOrStdout(), s)
 			}
-			(&page{w: c.OutOrStdout(), width: min(width(c.OutOrStdout()), 110)}).scenario(s)
+			(&page{w: c.OutOrStdout(), width: min(width(c.OutOrStdout()), 110)}).scenario(s, args[0])
 			return nil
 		},
 	}
@@ -34,80 +31,110 @@ func newShow() *cobra.Command {
 	return c
 }
 
-// page writes wrapped text.
-type page struct {
-	w     io.Writer
-	width int
-}
-
-func (p *page) heading(text string) { fmt.Fprintf(p.w, "\n%s\n", strings.ToUpper(text)) }
-
-// text writes a paragraph, every line after the first indented as far as the first one's text.
-func (p *page) text(indent, text string) {
-	line, hang := indent, strings.Repeat(" ", len([]rune(indent)))
-	for _, word := range strings.Fields(text) {
-		if len([]rune(line))+1+len([]rune(word)) > p.width && strings.TrimSpace(line) != "" {
-			fmt.Fprintln(p.w, strings.TrimRight(line, " "))
-			line = hang
-		}
-		if line != indent && line != hang {
-			line += " "
-		}
-		line += word
-	}
-	fmt.Fprintln(p.w, line)
-}
-
-func (p *page) scenario(s *scenario.Scenario) {
+// scenario explains everything that a person may want to know before a run; name is what was typed.
+func (p *page) scenario(s *scenario.Scenario, name string) {
 	p.text("", s.Metadata.ID+": "+s.Metadata.Title)
+	facts := []string{"layer " + s.Metadata.Layer, fmt.Sprintf("nodes: %d", s.Topology.Nodes)}
+	if len(s.Needs) > 0 {
+		facts = append(facts, "needs "+strings.Join(s.Needs, ", "))
+	}
+	p.text("", strings.Join(facts, "; "))
 	fmt.Fprintln(p.w)
 	p.text("", s.Metadata.Summary)
 	p.heading("Variants")
 	for _, v := range s.Variants {
-		p.text("  ", fmt.Sprintf("%s (%s): %s", v.ID, v.Mechanism, v.Why))
+		p.variant(v)
+	}
+	p.heading("Probes")
+	for _, probe := range s.Probes {
+		p.text("  ", fmt.Sprintf("%s: %s from %s, %d attempts in each phase, one every %s", probe.ID, probe.Use.Name, probe.From, probe.Attempts, probe.Every))
 	}
 	p.heading("How to see it")
 	for _, d := range s.Detection {
-		p.text("  ", d.ID+": "+d.Title)
+		p.text("  ", d.ID+": "+d.Title+cite(d.Source)+only(d.Variants))
 		if d.Command != "" {
-			p.text("      $ ", d.Command)
+			p.verbatim("      $ ", d.Command)
+		}
+		if len(d.Needs) > 0 {
+			p.text("      ", "Judged only where there is "+strings.Join(d.Needs, ", ")+".")
 		}
 	}
 	p.heading("What cures it")
 	for _, r := range s.Remedies {
-		p.text("  ", r.ID+": "+r.Title)
+		p.text("  ", r.ID+": "+r.Title+cite(r.Source)+only(r.Variants))
 		if r.Caveat != "" {
-			p.text("      but ", r.Caveat)
+			p.text("      but: ", r.Caveat)
 		}
 	}
 	if len(s.Controls) > 0 {
 		p.heading("Controls")
 	}
 	for _, c := range s.Controls {
-		p.text("  ", fmt.Sprintf("%s: %s (expected: %s)", c.ID, c.Title, c.Expect))
+		expect := "the symptom must stay"
+		if c.Expect != "symptom" {
+			expect = "the failure must not appear"
+		}
+		p.text("  ", c.ID+": "+c.Title+cite(c.Source)+only(c.Variants)+": "+expect)
 	}
 	p.heading("Claims")
 	for _, c := range s.Claims {
-		var cases []string
-		for _, e := range c.Expected {
-			if e.Offers != "" {
-				e.Result += " where there is " + e.Offers
-			}
-			cases = append(cases, e.Result)
-		}
-		p.text("  ", fmt.Sprintf("%s [%s] expected: %s", c.Says, c.Source, strings.Join(cases, ", else ")))
-		if c.Note != "" {
-			p.text("      ", c.Note)
-		}
+		p.claim(c)
 	}
 	p.heading("Sources")
 	for _, source := range s.Metadata.Sources {
-		text := fmt.Sprintf("[%s] %s", source.ID, source.Title)
+		text := source.Title
 		if source.Section != "" {
 			text += ", section " + source.Section
 		}
-		p.text("  ", text+" "+source.URL)
+		p.text("  ", fmt.Sprintf("[%s] %s", source.ID, text))
+		if source.URL != "" {
+			p.verbatim("      ", source.URL)
+		}
 	}
 	fmt.Fprintln(p.w)
-	p.text("", "Run it: relapse run "+s.Metadata.ID)
+	p.verbatim("", "Run it: relapse run "+name)
+}
+
+func (p *page) variant(v scenario.Variant) {
+	p.text("  ", fmt.Sprintf("%s (%s): %s", v.ID, v.Mechanism, v.Why))
+	if v.RepairedBy != "" {
+		p.text("      ", "Where there is "+v.RepairedBy+", the fault must be in effect and the symptom absent.")
+	}
+	if len(v.Needs) > 0 {
+		p.text("      ", "Needs "+strings.Join(v.Needs, ", ")+".")
+	}
+	if v.HostChanges {
+		p.text("      ", "It alters a setting of the whole machine, and runs only with --allow-host-changes.")
+	}
+}
+
+func (p *page) claim(c scenario.Claim) {
+	var cases []string
+	for _, e := range c.Expected {
+		if e.Offers != "" {
+			e.Result += " where there is " + e.Offers
+		}
+		cases = append(cases, e.Result)
+	}
+	p.text("  ", c.ID+": "+c.Says+cite(c.Source))
+	p.text("      expected: ", strings.Join(cases, ", else "))
+	if c.Note != "" {
+		p.text("      ", c.Note)
+	}
+}
+
+// cite names a source.
+func cite(source string) string {
+	if source == "" {
+		return ""
+	}
+	return " [" + source + "]"
+}
+
+// only names the variants that something is limited to.
+func only(variants []string) string {
+	if len(variants) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(variants, ", ") + " only)"
 }

@@ -2,52 +2,24 @@ package cli
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
-	"github.com/relapse-k8s/relapse/clusters/lab"
-	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/runstate"
-	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/harness/schema"
 	"github.com/relapse-k8s/relapse/harness/version"
 )
 
-func newValidate() *cobra.Command {
-	return &cobra.Command{
-		Use: "validate FILE...", Short: "Check scenario files; every error of a file at once",
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			failed := false
-			for _, path := range args {
-				s, err := scenario.Load(path, catalogue.All())
-				if err == nil {
-					for _, object := range s.Workload {
-						for _, problem := range (&lab.Lab{}).Check([][]byte{object}) {
-							failed = true
-							fmt.Fprintf(c.ErrOrStderr(), "%s: workload: %v\n", path, problem)
-						}
-					}
-					continue
-				}
-				failed = true
-				fmt.Fprintln(c.ErrOrStderr(), err)
-			}
-			if failed {
-				return coded{exitUsage, nil}
-			}
-			fmt.Fprintln(c.OutOrStdout(), "no errors")
-			return nil
-		},
-	}
-}
-
 func newSchema() *cobra.Command {
 	return &cobra.Command{
 		Use: "schema", Short: "Print the JSON Schema of scenario files", Args: exactly(0, "no arguments"),
+		Long: `Schema prints the JSON Schema of scenario files, for editors: a file's first line
+
+  # yaml-language-server: $schema=PATH-OR-URL
+
+makes many of them complete and explain what is typed.`,
+		Example: "  relapse schema > scenario.schema.json",
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, err := c.OutOrStdout().Write(schema.JSON())
 			return err
@@ -55,40 +27,24 @@ func newSchema() *cobra.Command {
 	}
 }
 
-func newNew() *cobra.Command {
-	var folder string
-	c := &cobra.Command{
-		Use: "new ID", Short: "Write a starting file for a new scenario", Args: exactly(1, "an id: lower case letters, digits and dashes"),
-		RunE: func(c *cobra.Command, args []string) error {
-			path := filepath.Join(folder, args[0]+".yaml")
-			text := scenario.Starter(args[0])
-			if _, err := scenario.Parse(path, text, catalogue.All()); err != nil {
-				return usage(err)
-			}
-			file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-			if err != nil {
-				return usage(err)
-			}
-			defer file.Close()
-			if _, err := file.Write(text); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.OutOrStdout(), "%s is there; edit it, then: relapse validate %[1]s && relapse run %[1]s\n", path)
-			return nil
-		},
-	}
-	c.Flags().StringVarP(&folder, "out", "o", ".", "folder for the file")
-	return c
-}
-
 func newClean() *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use: "clean", Short: "Undo whatever dead runs left on this machine", Args: exactly(0, "no arguments"),
-		Long: "Clean undoes what runs left that were killed together with their guard, ends their processes, and says what it found. Runs that are alive are left alone.",
+		Long: `Clean undoes what runs left that were killed together with their guard, ends
+their processes, and says what it found. Runs that are alive are left alone,
+and run folders too. Each user cleans up after the own runs; root's are root's.
+
+Exit codes: 0, or 1 where something could not be undone.`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, err := runstate.Clean(c.Context(), c.OutOrStdout(), runstate.CleanOptions{DryRun: dry})
-			return err
+			found, err := runstate.Clean(c.Context(), c.OutOrStdout(), runstate.CleanOptions{DryRun: dry})
+			if err != nil {
+				return coded{exitFail, err}
+			}
+			if len(found.Dead) == 0 && len(found.Orphans) == 0 {
+				fmt.Fprintln(c.OutOrStdout(), "nothing was left behind")
+			}
+			return nil
 		},
 	}
 	c.Flags().BoolVar(&dry, "dry-run", false, "only say what would be done")

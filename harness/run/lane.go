@@ -57,7 +57,11 @@ func (l *lane) add(e history.Event) {
 
 // run takes the lane through its phases. What goes wrong is an event; the cluster goes away in any case.
 func (l *lane) run(ctx context.Context) {
-	if err := l.phases(ctx); err != nil {
+	err := l.phases(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // what fails after that says only that the cluster has gone
+	}
+	if err != nil {
 		l.add(history.Event{Kind: history.KindError, Text: err.Error()})
 	}
 	l.status(l.name, "")

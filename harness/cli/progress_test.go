@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/relapse-k8s/relapse/harness/catalogue"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/session"
+)
+
+// event is one of a lane in its phase.
+func event(kind, phase string) history.Event {
+	return history.Event{T: 6.91, Lane: "forced/use-vc", Phase: phase, Kind: kind}
+}
+
+func sample(phase string, took float64, err string) history.Event {
+	e := event(history.KindSample, phase)
+	e.Sample = &history.Sample{Probe: "lookup", Took: took, Error: err}
+	return e
+}
+
+func TestLinesOfALog(t *testing.T) {
+	g := NewWithT(t)
+	var out bytes.Buffer
+	p := newProgress(&out, false)
+	p.column = 13
+	p.watch(event(history.PhaseBegin, "remedy/use-vc"))
+	p.status("forced/use-vc", "remedy/use-vc: dns-config")
+	p.watch(sample("remedy/use-vc", 0.004, ""))
+	p.watch(sample("remedy/use-vc", 5.01, "time-out"))
+	p.watch(event(history.PhaseEnd, "remedy/use-vc"))
+	broken := event(history.KindError, "relapse/use-vc")
+	broken.Text = "one\ntwo"
+	p.watch(broken)
+	p.end()
+	g.Expect(out.String()).To(Equal("   6.9s  forced/use-vc  remedy    2 × lookup, p50 4 ms, 1 failed\n" +
+		"   6.9s  forced/use-vc  relapse   broke down: one two\n"))
+}
+
+func TestSilence(t *testing.T) {
+	g := NewWithT(t)
+	var out bytes.Buffer
+	p := newProgress(&out, true)
+	p.watch(event(history.PhaseBegin, "fault"))
+	p.watch(event(history.PhaseEnd, "fault"))
+	p.end()
+	g.Expect(out.String()).To(BeEmpty())
+}
+
+func TestTheBlockFitsTheTerminal(t *testing.T) {
+	g := NewWithT(t)
+	p := &progress{lanes: map[string]*atWork{}, column: 13}
+	g.Expect(p.rows(0, 80, 24)).To(BeEmpty(), "nothing is under way")
+	for _, lane := range []string{"forced/one", "forced/two", "forced/three", "forced/four"} {
+		p.lanes[lane] = &atWork{phase: "fault", doing: "fault: waiting until\n" + strings.Repeat("pairs of hold-pairs ", 9)}
+	}
+	p.lanes["forced/done"] = &atWork{phase: "restored"}
+	for _, size := range [][2]int{{80, 24}, {60, 24}, {20, 24}, {120, 4}} {
+		rows := p.rows(3*time.Second, size[0], size[1])
+		g.Expect(len(rows)).To(BeNumerically("<", size[1]))
+		for _, row := range rows {
+			g.Expect(utf8.RuneCountInString(row)).To(BeNumerically("<", size[0]), row)
+			g.Expect(row).NotTo(ContainSubstring("\n"))
+			g.Expect(row).NotTo(ContainSubstring("done"))
+		}
+	}
+	rows := p.rows(3*time.Second, 120, 24)
+	g.Expect(rows).To(HaveLen(5))
+	g.Expect(rows[0]).To(HavePrefix("      …  forced/four    fault     waiting until pairs of"))
+	g.Expect(rows[4]).To(Equal("   3.0s  4 lanes at work; Ctrl-C ends the run and undoes everything"))
+}
+
+// TestARunThatEndsBadlyDoesNotPass: what goes wrong around the lanes is part of the history, for whoever judges again.
+func TestARunThatEndsBadlyDoesNotPass(t *testing.T) {
+	g := NewWithT(t)
+	dir := t.TempDir()
+	g.Expect(os.CopyFS(dir, os.DirFS("testdata/run"))).To(Succeed())
+	_, before, err := session.Judge(dir, catalogue.All())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(before.Outcome).To(Equal(judge.Pass))
+	g.Expect(addError(dir, errors.New("the guard did not put the host in order"))).To(Succeed())
+	_, after, err := session.Judge(dir, catalogue.All())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(after.Outcome).NotTo(Equal(judge.Pass))
+	g.Expect(after.Reason).To(ContainSubstring("the guard did not put the host in order"))
+}
+
+func TestLatestIsReplaced(t *testing.T) {
+	g := NewWithT(t)
+	out := t.TempDir()
+	for _, run := range []string{"one", "two"} {
+		g.Expect(latest(out, "dns-5s", filepath.Join(out, run))).To(Succeed())
+		target, err := os.Readlink(filepath.Join(out, "latest", "dns-5s"))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(target).To(Equal(filepath.Join("..", run)))
+	}
+	left, err := os.ReadDir(filepath.Join(out, "latest"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(left).To(HaveLen(1))
+}
+
+func TestCommandCanBeTypedAgain(t *testing.T) {
+	g := NewWithT(t)
+	f := runFlags{proxy: "iptables", variants: []string{"forced"}, repeat: 9, seed: 7}
+	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy iptables --variant forced --repeat 9 --seed 7")))
+}
