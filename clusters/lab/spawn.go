@@ -28,6 +28,9 @@ type process struct {
 // endGrace is how long an agent may take to end before it is killed. What it has not undone by then goes with its namespace.
 const endGrace = time.Second
 
+// killLimit is how long the kernel may take to end a process that was killed.
+const killLimit = 10 * time.Second
+
 // spawn runs f on a thread that lives as long as the program: the parent-death signal of a child comes when the thread that
 // started it ends.
 var spawn = sync.OnceValue(func() func(func()) {
@@ -81,21 +84,26 @@ func (l *Lab) startSandbox(place, logs string, env []string, home sandbox.Home) 
 	return l.start(place, sandbox.Namespaces, logs, env, "sandbox", string(argument))
 }
 
-// end closes the stream and waits for the process, which it kills when that takes too long.
+// end closes the stream and waits for the process, which it kills when that takes too long, and at once when ctx has ended.
 func (p *process) end(ctx context.Context) error {
 	_ = p.conn.Close() // it may be gone already
 	grace := time.NewTimer(endGrace)
 	defer grace.Stop()
+	late := fmt.Errorf("%s: the agent did not end within %s and was killed", p.conn.Name(), endGrace)
 	select {
 	case <-p.ended:
 		return nil
 	case <-grace.C:
+	case <-ctx.Done():
+		late = nil
 	}
 	_ = p.cmd.Process.Kill()
+	limit := time.NewTimer(killLimit)
+	defer limit.Stop()
 	select {
 	case <-p.ended:
-		return fmt.Errorf("%s: the agent did not end within %s and was killed", p.conn.Name(), endGrace)
-	case <-ctx.Done():
-		return fmt.Errorf("%s: the agent does not end: %w", p.conn.Name(), ctx.Err())
+		return late
+	case <-limit.C:
+		return fmt.Errorf("%s: the agent, process %d, is still there %s after it was killed", p.conn.Name(), p.cmd.Process.Pid, killLimit)
 	}
 }

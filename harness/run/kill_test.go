@@ -19,8 +19,12 @@ import (
 	"github.com/relapse-k8s/relapse/harness/fingerprint"
 )
 
-// aftermath is how long after its harness a run may still be there.
-const aftermath = 3 * time.Second
+// aftermath is how long a run may still be there after its harness was killed; farewell is how long it may take to end in order.
+// The latter has some room, because the kernel has to free up to a million conntrack entries of four labs meanwhile.
+const (
+	aftermath = 3 * time.Second
+	farewell  = 6 * time.Second
+)
 
 // killed is a way to run relapse, for as long as it takes at the most before it is killed.
 type killed struct {
@@ -122,7 +126,11 @@ func killOnce(t *testing.T, relapse string, way killed, signal syscall.Signal, a
 		text, err := cleaning.CombinedOutput()
 		g.Expect(err).NotTo(HaveOccurred(), "%s: %s", what, text)
 	}
-	g.Eventually(func() []process { return processes(env) }, aftermath, 20*time.Millisecond).Should(BeEmpty(), what)
+	limit := farewell
+	if signal == syscall.SIGKILL {
+		limit = aftermath
+	}
+	g.Eventually(func() []process { return processes(env) }, limit, 20*time.Millisecond).Should(BeEmpty(), what)
 	<-ended
 	now, err := fingerprint.Take(ctx, fingerprint.Options{Host: true, StateDir: state})
 	g.Expect(err).NotTo(HaveOccurred())

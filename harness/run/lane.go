@@ -83,7 +83,7 @@ func (l *lane) phases(ctx context.Context) (err error) {
 		return err
 	}
 	// A run that is cancelled does not wait for what its probes have begun: the cluster goes away under them.
-	unhook := context.AfterFunc(ctx, func() { _ = cluster.Close(context.WithoutCancel(ctx)) })
+	unhook := context.AfterFunc(ctx, func() { _ = cluster.Close(ctx) })
 	defer unhook()
 	l.site = &site.Site{Cluster: cluster, Host: l.host.conn, Run: l.state.ID}
 	defer func() {

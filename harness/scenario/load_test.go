@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	. "github.com/onsi/gomega"
 
+	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/harness/scenario/scenariotest"
 )
@@ -118,11 +119,11 @@ func TestDeepNesting(t *testing.T) {
 
 func TestStarter(t *testing.T) {
 	g := NewWithT(t)
-	text := scenario.Starter("ip-forward-off")
+	text := scenario.Starter("other-failure")
 	g.Expect(string(text)).To(HavePrefix("# yaml-language-server: $schema=" + scenario.SchemaURL + "\n"))
-	s, err := scenario.Parse("ip-forward-off.yaml", text, scenariotest.Catalogues())
+	s, err := scenario.Parse("other-failure.yaml", text, catalogue.All())
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(s.Metadata.ID).To(Equal("ip-forward-off"))
+	g.Expect(s.Metadata.ID).To(Equal("other-failure"))
 }
 
 func FuzzParse(f *testing.F) {

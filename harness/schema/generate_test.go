@@ -50,7 +50,6 @@ func TestValidScenariosAreValid(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(check(g, compiled, data)).To(Succeed(), file)
 	}
-	g.Expect(check(g, compiled, scenario.Starter("new"))).To(Succeed())
 }
 
 // TestInvalidForm lists what the schema sees by itself; meaning is left to the loader.
