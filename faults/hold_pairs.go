@@ -21,7 +21,7 @@ type HoldPairs struct {
 	Protocol string `json:"protocol" jsonschema:"enum=udp,enum=tcp"`
 	// Port is the destination port.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
-	// MaxWait is how long a packet may wait for its partner. Default: 30ms.
+	// MaxWait is how long a packet may wait for its partner. Default: 20ms.
 	MaxWait scenario.Duration `json:"maxWait,omitempty"`
 	// Clash makes the kernel unable to repair the race: just before the release an entry is created whose reply tuple is
 	// that of the later packet, so that the kernel's own code drops it.
@@ -39,7 +39,7 @@ const clashTimeout = 2 * time.Second
 
 // Apply arms the hold.
 func (c *HoldPairs) Apply(_ context.Context, ns *Namespace) error {
-	pairs := &hold.Pairs{MaxWait: cmp.Or(c.MaxWait.Std(), 30*time.Millisecond), OncePerFlow: true}
+	pairs := &hold.Pairs{MaxWait: cmp.Or(c.MaxWait.Std(), 20*time.Millisecond), OncePerFlow: true}
 	if c.Clash {
 		table, err := ctnetlink.Open()
 		if err != nil {
