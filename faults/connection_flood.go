@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// ConnectionFlood opens short TCP connections without a pause, as a client without a connection pool does: each is opened,
-// gets an answer, is closed, and stays in the conntrack table for a while.
+// ConnectionFlood opens TCP connections without a pause, as a client without a connection pool does: each is opened, gets an
+// answer, is closed, and stays in the conntrack table for a while.
 type ConnectionFlood struct {
 	// To is host:port of a server that answers what it is sent. A name is looked up once, at the start.
 	To string `json:"to"`
@@ -20,9 +20,16 @@ type ConnectionFlood struct {
 	Burst int `json:"burst,omitempty" jsonschema:"minimum=0,maximum=100000"`
 	// Rate is how many connections a second are begun after that.
 	Rate int `json:"rate" jsonschema:"minimum=1,maximum=5000"`
+	// KeepOpen leaves the connections open, as a client that leaks them does. The kernel's garbage collector throws closed
+	// connections out of a table that is more than 95% full, and leaves open ones alone.
+	// Source: linux net/netfilter/nf_conntrack_core.c (gc_worker), nf_conntrack_proto_tcp.c (nf_conntrack_tcp_can_early_drop).
+	KeepOpen bool `json:"keepOpen,omitempty"`
 
 	address                  string
 	attempts, opened, failed atomic.Uint64
+
+	mu   sync.Mutex
+	kept []net.Conn
 }
 
 const (
@@ -51,6 +58,9 @@ func (c *ConnectionFlood) Apply(ctx context.Context, ns *Namespace) error {
 	if err := ns.Scope.PushFunc("end the flood", func(context.Context) error {
 		cancel()
 		all.Wait()
+		for _, conn := range c.kept {
+			conn.Close()
+		}
 		return nil
 	}); err != nil {
 		cancel()
@@ -86,29 +96,37 @@ func (c *ConnectionFlood) Apply(ctx context.Context, ns *Namespace) error {
 
 func (c *ConnectionFlood) one(ctx context.Context) {
 	c.attempts.Add(1)
-	if err := exchange(ctx, c.address); err != nil {
+	conn, err := exchange(ctx, c.address)
+	if err != nil {
 		c.failed.Add(1)
 		return
 	}
 	c.opened.Add(1)
+	if !c.KeepOpen {
+		conn.Close()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = append(c.kept, conn)
 }
 
 // exchange opens a connection, sends a line and waits until it comes back.
-func exchange(ctx context.Context, address string) error {
+func exchange(ctx context.Context, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close()
 	deadline := time.Now().Add(answerTimeout)
 	line := []byte("relapse\n")
 	answer := make([]byte, len(line))
 	_, err1 := conn.Write(line)
 	err2 := conn.SetReadDeadline(deadline)
 	if _, err := io.ReadFull(conn, answer); err != nil || err1 != nil || err2 != nil {
-		return fmt.Errorf("%s: %w", address, errors.Join(err1, err2, err))
+		conn.Close()
+		return nil, fmt.Errorf("%s: %w", address, errors.Join(err1, err2, err))
 	}
-	return nil
+	return conn, nil
 }
 
 // Readings: attempts is how many connections were begun, opened how many got their answer, failed how many did not.
