@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/history"
 )
 
 // Offer is whether a cluster on this machine gives something that a scenario may need.
@@ -23,7 +24,23 @@ var Known = map[string]string{
 	"bridge-netfilter":        "bridged packets pass iptables and nftables (br_netfilter)",
 	"vxlan":                   "VXLAN devices can be made",
 	"kernel-log":              "the kernel log can be read",
+	"nflog":                   "packets can be logged to a program (NFLOG)",
+	"proxy-iptables":          "kube-proxy runs in iptables mode",
+	"proxy-nftables":          "kube-proxy runs in nftables mode",
+	"nginx":                   "pods can run nginx",
+	"haproxy":                 "pods can run HAProxy",
+	"envoy":                   "pods can run Envoy",
+	"node":                    "pods can run Node.js",
 	"host-conntrack-max":      "nf_conntrack_max of the whole machine can be set (needs root outside any user namespace)",
+}
+
+// ProxyOffers are what follows from kube-proxy's mode.
+func ProxyOffers(mode string) map[string]Offer {
+	offers := map[string]Offer{}
+	for _, known := range []string{"iptables", "nftables"} {
+		offers["proxy-"+known] = Offer{OK: mode == known, Why: "kube-proxy runs in " + mode + " mode"}
+	}
+	return offers
 }
 
 // Provider makes clusters of one kind.
@@ -77,6 +94,11 @@ type Cluster interface {
 	// AddService adds a Service and returns its address when every node serves it. RemoveService takes it away.
 	AddService(ctx context.Context, service Service) (clusterIP string, err error)
 	RemoveService(ctx context.Context, namespace, name string) error
+	// Apply creates or replaces a Kubernetes object, given as JSON, and returns when the cluster acts on it. Delete takes one away.
+	Apply(ctx context.Context, object []byte) error
+	Delete(ctx context.Context, kind, namespace, name string) error
+	// Follow hears the known lines of what the cluster's programs and network policies say, until ctx ends.
+	Follow(ctx context.Context, hear func(history.Log)) error
 	// CoreDNS starts CoreDNS with a Corefile in the namespace of a place. StopCoreDNS ends it.
 	CoreDNS(ctx context.Context, place, name, corefile string) error
 	StopCoreDNS(ctx context.Context, place, name string) error

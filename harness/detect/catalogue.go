@@ -6,4 +6,5 @@ var Catalogue = map[string]func() any{
 	"counter":    func() any { return &Counter{} },
 	"kernel-log": func() any { return &KernelLog{} },
 	"latency":    func() any { return &Latency{} },
+	"log":        func() any { return &Log{} },
 }

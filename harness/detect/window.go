@@ -26,7 +26,7 @@ func WindowOf(events []history.Event, lane, phase, probe string, nodes map[uint6
 	}
 	if from, to, ok := Span(events, lane, phase); ok {
 		for _, e := range events {
-			if e.Kind == history.KindLog && e.Log != nil && e.T >= from && e.T <= to {
+			if e.Kind == history.KindLog && e.Log != nil && (e.Lane == "" || e.Lane == lane) && e.T >= from && e.T <= to {
 				w.Logs = append(w.Logs, *e.Log)
 			}
 		}

@@ -115,6 +115,8 @@ type Log struct {
 	Event string `json:"event,omitempty"`
 	// Netns is the inode of the network namespace that the line names, or 0.
 	Netns uint64 `json:"netns,omitempty"`
+	// Fields are what the line says, by name: direction, pod, policy.
+	Fields map[string]string `json:"fields,omitempty"`
 }
 
 // Evidence is the output of a documented command, or a capture.

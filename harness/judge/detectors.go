@@ -31,7 +31,7 @@ func (t *trial) detection() []scenario.Detector {
 	var all []scenario.Detector
 	for _, d := range t.s.Detection {
 		offered := !slices.ContainsFunc(d.Needs, func(need string) bool { return !t.offers[need].OK })
-		if applies(d.Variants, t.v.ID) && offered {
+		if scenario.Applies(d.Variants, t.v.ID) && offered {
 			all = append(all, d)
 		}
 	}
@@ -61,7 +61,7 @@ func (t *trial) detectors(p scenario.Phase, b branch, s *stage) []finding {
 	}
 	for _, d := range t.detection() {
 		if !hostWide(d) {
-			findings = append(findings, t.detector(p, d, *due, decide(d, s.window)))
+			findings = append(findings, t.detector(p, d, *due && d.Expect != scenario.ExpectSilent, decide(d, s.window)))
 		}
 	}
 	return findings
@@ -71,6 +71,9 @@ func (t *trial) detectors(p scenario.Phase, b branch, s *stage) []finding {
 func (t *trial) detector(p scenario.Phase, d scenario.Detector, due bool, got detect.Result) finding {
 	f := finding{seen: got.Text, ok: got.Fired == due && !got.Blind, outcome: Fail}
 	switch {
+	case d.Expect == scenario.ExpectSilent:
+		f.what = "detector " + d.ID + " does not see it"
+		f.reason = fmt.Sprintf("detector %s fired %s, which it is not expected to: %s", d.ID, when(p), got.Text)
 	case due:
 		f.what = "detector " + d.ID + " fires"
 		f.reason = fmt.Sprintf("detector %s stayed silent %s: %s", d.ID, when(p), got.Text)
@@ -155,7 +158,11 @@ func (t *trial) detected(due *bool, stages []*stage, pooled *stage, wide detect.
 		}
 		everywhere[d.ID] = inAll
 		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Expected: due}
-		if due != nil && !*due {
+		if d.Expect == scenario.ExpectSilent {
+			never := false
+			one.Expected = &never
+		}
+		if one.Expected != nil && !*one.Expected {
 			one.Fired = inAny
 		}
 		shown[d.ID] = one

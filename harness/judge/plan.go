@@ -1,8 +1,6 @@
 package judge
 
 import (
-	"slices"
-
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
@@ -19,12 +17,12 @@ func branches(s *scenario.Scenario, v *scenario.Variant, repaired bool) []branch
 	var all []branch
 	if !repaired {
 		for i := range s.Remedies {
-			if r := &s.Remedies[i]; applies(r.Variants, v.ID) {
+			if r := &s.Remedies[i]; scenario.Applies(r.Variants, v.ID) {
 				all = append(all, branch{id: r.ID, remedy: r})
 			}
 		}
 		for i := range s.Controls {
-			if c := &s.Controls[i]; applies(c.Variants, v.ID) {
+			if c := &s.Controls[i]; scenario.Applies(c.Variants, v.ID) {
 				all = append(all, branch{id: c.ID, control: c})
 			}
 		}
@@ -60,10 +58,6 @@ func phasesOf(lanes []branch) []scenario.Phase {
 // repairedHere reports whether the failure is not expected to happen on the run's cluster.
 func repairedHere(v *scenario.Variant, run rundir.Run) bool {
 	return v.RepairedBy != "" && run.Offers[v.RepairedBy].OK
-}
-
-func applies(variants []string, id string) bool {
-	return len(variants) == 0 || slices.Contains(variants, id)
 }
 
 // when says in which phase something was seen, as the end of a sentence.

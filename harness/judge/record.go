@@ -56,7 +56,7 @@ func read(events []history.Event, run rundir.Run) *record {
 		r.nodes[name][inode], r.all[inode] = true, true
 	}
 	for _, e := range events {
-		if e.Kind == history.KindLog && e.Log != nil {
+		if e.Kind == history.KindLog && e.Log != nil && e.Lane == "" {
 			r.logs = append(r.logs, e)
 			continue
 		}

@@ -152,7 +152,7 @@ func (t *trial) control(p scenario.Phase, b branch, s *stage) []finding {
 // healthy holds bounds on probes against the samples.
 func (t *trial) healthy(p scenario.Phase, expectations []scenario.ProbeExpectation, s *stage, bad Outcome) []finding {
 	var findings []finding
-	for _, exp := range expectations {
+	for _, exp := range t.s.HealthyOf(t.v.ID, expectations) {
 		for _, c := range detect.ProbeCheck(exp, s.window) {
 			f := finding{what: c.What, seen: c.Seen, ok: c.OK, outcome: bad}
 			f.reason = fmt.Sprintf("%s %s %s", exp.Probe, c.Fact, when(p))

@@ -161,7 +161,8 @@ func (t *trial) wideFindings(p scenario.Phase, shared []branch, pooled *stage) [
 	var findings []finding
 	for _, d := range t.detection() {
 		if hostWide(d) {
-			findings = append(findings, t.detector(p, d, *due, decide(d, t.wide(p, due, t.lanes(shared), pooled))))
+			fires := *due && d.Expect != scenario.ExpectSilent
+			findings = append(findings, t.detector(p, d, fires, decide(d, t.wide(p, &fires, t.lanes(shared), pooled))))
 		}
 	}
 	return findings

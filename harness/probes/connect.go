@@ -18,13 +18,13 @@ func (p *Connect) Validate() error {
 }
 
 // Attempt connects.
-func (p *Connect) Attempt(ctx context.Context) (string, error) {
+func (p *Connect) Attempt(ctx context.Context, _ int) (Outcome, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", p.To)
 	if err != nil {
-		return "", err
+		return Outcome{}, err
 	}
 	seen := conn.LocalAddr().String() + " > " + conn.RemoteAddr().String()
-	return seen, conn.Close()
+	return Outcome{Seen: seen}, conn.Close()
 }
 
 // Close has nothing to end.

@@ -28,7 +28,7 @@ func (p *Echo) Validate() error {
 }
 
 // Attempt sends a line and waits for it.
-func (p *Echo) Attempt(ctx context.Context) (string, error) {
+func (p *Echo) Attempt(ctx context.Context, _ int) (Outcome, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn == nil {
@@ -36,7 +36,7 @@ func (p *Echo) Attempt(ctx context.Context) (string, error) {
 		dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second}}
 		conn, err := dialer.DialContext(ctx, "tcp", p.To)
 		if err != nil {
-			return "", err
+			return Outcome{}, err
 		}
 		p.conn = conn
 	}
@@ -48,12 +48,12 @@ func (p *Echo) Attempt(ctx context.Context) (string, error) {
 	_, err2 := io.WriteString(p.conn, line)
 	_, err3 := io.ReadFull(p.conn, answer)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return "", err
+		return Outcome{}, err
 	}
 	if string(answer) != line {
-		return "", fmt.Errorf("sent %q, got %q", line, answer)
+		return Outcome{}, fmt.Errorf("sent %q, got %q", line, answer)
 	}
-	return p.conn.LocalAddr().String() + " > " + p.conn.RemoteAddr().String(), nil
+	return Outcome{Seen: p.conn.LocalAddr().String() + " > " + p.conn.RemoteAddr().String()}, nil
 }
 
 // Close closes the connection.

@@ -24,12 +24,12 @@ type Lookup struct {
 func (p *Lookup) Begin() (end func() error, err error) { return p.ports.begin() }
 
 // Attempt looks the name up in a process of its own.
-func (p *Lookup) Attempt(ctx context.Context) (string, error) {
+func (p *Lookup) Attempt(ctx context.Context, _ int) (Outcome, error) {
 	if err := p.ports.move(); err != nil {
-		return "", err
+		return Outcome{}, err
 	}
 	output, err := exec.CommandContext(ctx, "/proc/self/exe", "lookup", p.Name).Output()
-	seen := strings.TrimSpace(string(output))
+	seen := Outcome{Seen: strings.TrimSpace(string(output))}
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:

@@ -3,6 +3,7 @@
 package probes
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,10 +23,19 @@ var Catalogue = map[string]func() any{
 
 // Probe makes attempts. It may keep state from attempt to attempt, such as a connection.
 type Probe interface {
-	// Attempt tries once and returns what was seen, in a few words. Attempts may run at the same time.
-	Attempt(ctx context.Context) (seen string, err error)
+	// Attempt tries once. Number is the attempt's own: attempts of probes that run side by side have the same numbers. Attempts
+	// may run at the same time.
+	Attempt(ctx context.Context, number int) (Outcome, error)
 	// Close ends what the probe keeps.
 	Close() error
+}
+
+// Outcome is what an attempt saw.
+type Outcome struct {
+	// Seen is that in a few words.
+	Seen string
+	// Took is how long the part took that counts, or 0 for the whole attempt.
+	Took time.Duration
 }
 
 // Series is a probe that wants to know when a series of attempts begins and ends.
@@ -43,6 +53,8 @@ type Opening struct {
 // Sampling is a series of attempts.
 type Sampling struct {
 	ID string
+	// First is the number of the first attempt; each has the next one.
+	First int
 	// Attempts to make; 0 goes on until cancelled.
 	Attempts int
 	// Every is the time from start to start, Timeout that of an attempt.
@@ -117,7 +129,8 @@ func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (mad
 	tick := time.NewTicker(r.Every)
 	defer tick.Stop()
 	for {
-		attempts.Go(func() { emit(attempt(finishing, probe, r.Timeout)) })
+		number := r.First + made
+		attempts.Go(func() { emit(attempt(finishing, probe, number, r.Timeout)) })
 		made++
 		if made == r.Attempts {
 			return made, nil
@@ -130,13 +143,13 @@ func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (mad
 	}
 }
 
-func attempt(ctx context.Context, probe Probe, timeout time.Duration) Sample {
+func attempt(ctx context.Context, probe Probe, number int, timeout time.Duration) Sample {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	sample := Sample{Start: time.Now()}
-	seen, err := probe.Attempt(ctx)
-	sample.Took = time.Since(sample.Start)
-	sample.Seen = seen
+	outcome, err := probe.Attempt(ctx, number)
+	sample.Took = cmp.Or(outcome.Took, time.Since(sample.Start))
+	sample.Seen = outcome.Seen
 	if err != nil {
 		sample.Error = err.Error()
 	}

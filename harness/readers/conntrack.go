@@ -15,6 +15,7 @@ var Read = agent.Op[string, agent.None, map[string]float64]{Name: "read"}
 // Catalogue lists the readers.
 var Catalogue = map[string]func(ctx context.Context) (map[string]float64, error){
 	"conntrack": conntrack,
+	"snmp":      snmp,
 }
 
 // Register adds the operation.

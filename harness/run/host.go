@@ -94,6 +94,22 @@ func (e *engine) followKernelLog(ctx context.Context) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
+// follow writes down what the lane's cluster says, until the returned function is called.
+func (l *lane) follow(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := l.site.Cluster.Follow(ctx, func(line history.Log) {
+			l.history.Add(history.Event{Lane: l.name, Kind: history.KindLog, Log: &line})
+		})
+		if err != nil && ctx.Err() == nil {
+			l.history.Add(history.Event{Lane: l.name, Kind: history.KindError, Text: err.Error()})
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
 func (e *engine) fingerprint(ctx context.Context, conn *agent.Conn, whole bool) (fingerprint.Fingerprint, error) {
 	dir, err := runstate.Dir()
 	if err != nil {

@@ -29,9 +29,12 @@ type lane struct {
 	// collects is whether the documented commands' output is kept from this lane.
 	collects bool
 
-	site   *site.Site
-	phase  string
-	before map[string]fingerprint.Fingerprint
+	site  *site.Site
+	phase string
+	// watched is what is read; series counts the phases and waits, for the numbers of attempts.
+	watched []sight
+	series  int
+	before  map[string]fingerprint.Fingerprint
 }
 
 // phase is what makes a phase: changes, then waits, then samples.
@@ -77,7 +80,7 @@ func (l *lane) phases(ctx context.Context) (err error) {
 	l.status(l.name, "making the cluster")
 	cluster, err := l.Provider.Create(ctx, clusters.Spec{
 		Run: l.state.ID, Env: l.state.Env(), Name: l.name, Nodes: l.Scenario.Topology.Nodes, PodNetwork: l.Scenario.Topology.PodNetwork,
-		Proxy: l.Proxy, Workload: workload(l.Scenario), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
+		Proxy: l.Proxy, Workload: workload(l.Scenario, l.variant), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
 	})
 	if err != nil {
 		return err
@@ -94,6 +97,7 @@ func (l *lane) phases(ctx context.Context) (err error) {
 	if err := errors.Join(l.note(l.name, cluster), l.openProbes(ctx)); err != nil {
 		return err
 	}
+	defer l.follow(ctx)()
 	if err := l.do(ctx, phase{name: "baseline", healthy: true}); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +13,6 @@ import (
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/probes"
-	"github.com/relapse-k8s/relapse/harness/readers"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -87,7 +85,7 @@ func (l *lane) silent() []string {
 	var silent []string
 	for _, d := range l.Scenario.Detection {
 		missing := slices.ContainsFunc(d.Needs, func(need string) bool { return !l.engine.run.Offers[need].OK })
-		if missing || len(d.Variants) > 0 && !slices.Contains(d.Variants, l.variant.ID) {
+		if missing || d.Expect == scenario.ExpectSilent || !scenario.Applies(d.Variants, l.variant.ID) {
 			continue
 		}
 		if detector, ok := d.Use.Config.(detect.Detector); ok && !detector.Decide(window).Fired {
@@ -98,7 +96,7 @@ func (l *lane) silent() []string {
 }
 
 func (l *lane) openProbes(ctx context.Context) error {
-	for _, probe := range l.Scenario.Probes {
+	for _, probe := range l.Scenario.ProbesOf(l.variant.ID) {
 		conn, err := l.from(probe)
 		if err != nil {
 			return err
@@ -135,12 +133,16 @@ func (l *lane) sampleAll(ctx context.Context, phase string) error {
 	background, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var front, back sync.WaitGroup
-	errs := make([]error, len(l.Scenario.Probes))
-	for i, probe := range l.Scenario.Probes {
+	all := l.Scenario.ProbesOf(l.variant.ID)
+	errs := make([]error, len(all))
+	// Each phase has numbers of its own, the same for all probes.
+	l.series++
+	first := l.series * seriesNumbers
+	for i, probe := range all {
 		if probe.Background {
-			back.Go(func() { errs[i] = l.sample(background, probe, 0) })
+			back.Go(func() { errs[i] = l.sample(background, probe, first, 0) })
 		} else {
-			front.Go(func() { errs[i] = l.sample(ctx, probe, l.attempts(probe, phase)) })
+			front.Go(func() { errs[i] = l.sample(ctx, probe, first, l.attempts(probe, phase)) })
 		}
 	}
 	front.Wait()
@@ -149,8 +151,8 @@ func (l *lane) sampleAll(ctx context.Context, phase string) error {
 	return errors.Join(errs...)
 }
 
-func (l *lane) sample(ctx context.Context, probe scenario.Probe, attempts int) error {
-	return l.eachSample(ctx, probe, attempts, func(s probes.Sample) {
+func (l *lane) sample(ctx context.Context, probe scenario.Probe, first, attempts int) error {
+	return l.eachSample(ctx, probe, first, attempts, func(s probes.Sample) {
 		start := l.history.Since(s.Start)
 		l.add(history.Event{T: start + s.Took.Seconds(), Kind: history.KindSample, Sample: &history.Sample{
 			Probe: probe.ID, Start: start, Took: s.Took.Seconds(), Error: s.Error, Detail: s.Seen,
@@ -158,12 +160,12 @@ func (l *lane) sample(ctx context.Context, probe scenario.Probe, attempts int) e
 	})
 }
 
-func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, attempts int, each func(probes.Sample)) error {
+func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, first, attempts int, each func(probes.Sample)) error {
 	conn, err := l.from(probe)
 	if err != nil {
 		return err
 	}
-	sampling := probes.Sampling{ID: probe.ID, Attempts: attempts, Every: probe.Every.Std(), Timeout: probe.Timeout.Std()}
+	sampling := probes.Sampling{ID: probe.ID, First: first, Attempts: attempts, Every: probe.Every.Std(), Timeout: probe.Timeout.Std()}
 	_, err = probes.SampleProbe.Call(ctx, conn, sampling, each)
 	if err != nil && attempts == 0 && ctx.Err() != nil && !errors.Is(err, agent.ErrGone) {
 		return nil // a background probe ends by being cancelled
@@ -173,15 +175,18 @@ func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, attempts in
 
 // waitHealthy waits until every probe has succeeded several times in a row, and returns what kept one from that.
 func (l *lane) waitHealthy(ctx context.Context) error {
-	errs := make([]error, len(l.Scenario.Probes))
+	own := l.Scenario.ProbesOf(l.variant.ID)
+	errs := make([]error, len(own))
 	ctx, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
+	l.series++
+	number := l.series * seriesNumbers
 	var all sync.WaitGroup
-	for i, probe := range l.Scenario.Probes {
+	for i, probe := range own {
 		all.Go(func() {
 			begin, row, last := time.Now(), 0, "nothing"
-			for row < readyInRow && ctx.Err() == nil {
-				err := l.eachSample(ctx, probe, 1, func(s probes.Sample) {
+			for try := 0; row < readyInRow && ctx.Err() == nil; try++ {
+				err := l.eachSample(ctx, probe, number+try, 1, func(s probes.Sample) {
 					row++
 					last = fmt.Sprintf("%d successes in a row", row)
 					if s.Error != "" {
@@ -246,87 +251,4 @@ func (l *lane) waitFor(ctx context.Context, expectations []scenario.ReadingExpec
 		l.add(history.Event{Kind: history.KindWait, Wait: &history.Wait{For: what, Last: seen, Took: time.Since(start).Seconds(), OK: ok}})
 	}
 	return nil
-}
-
-// readings takes all readings and writes them down.
-func (l *lane) readings(ctx context.Context, at string) error {
-	taken, err := l.take(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range taken {
-		taken[i].At = at
-		l.add(history.Event{Kind: history.KindReading, Reading: &taken[i]})
-	}
-	return nil
-}
-
-// take reads conntrack on every node, and asks every change that is on.
-func (l *lane) take(ctx context.Context) ([]history.Reading, error) {
-	nodes, err := l.site.Resolve("nodes")
-	if err != nil {
-		return nil, err
-	}
-	covers := l.selectors(nodes)
-	var taken []history.Reading
-	for _, node := range nodes {
-		values, err := readers.Read.Call(ctx, l.site.Cluster.Agent(node), scenario.ReaderConntrack, nil)
-		if err != nil {
-			return nil, err
-		}
-		taken = append(taken, history.Reading{Reader: scenario.ReaderConntrack, On: node, For: covers[node], Values: values})
-	}
-	for _, id := range l.steps() {
-		byPlace, err := l.site.ChangeReadings(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		for _, place := range slices.Sorted(maps.Keys(byPlace)) {
-			if len(byPlace[place]) > 0 {
-				taken = append(taken, history.Reading{Reader: "change/" + id, On: place, Values: byPlace[place]})
-			}
-		}
-	}
-	return taken, nil
-}
-
-// steps lists the ids of all steps that this lane may make.
-func (l *lane) steps() []string {
-	var ids []string
-	add := func(steps []scenario.Step) {
-		for _, step := range steps {
-			ids = append(ids, step.ID)
-		}
-	}
-	add(l.variant.Fault.Changes)
-	if l.remedy != nil {
-		add(l.remedy.Changes)
-	}
-	if l.control != nil {
-		add(l.control.With)
-		add(l.control.Instead)
-	}
-	return ids
-}
-
-// selectors lists the selectors that cover each node.
-func (l *lane) selectors(nodes []string) map[string][]string {
-	covers := map[string][]string{}
-	for _, node := range nodes {
-		covers[node] = []string{"nodes"}
-	}
-	for _, place := range l.site.Cluster.Places() {
-		name, ok := strings.CutPrefix(place, "pod/")
-		if !ok {
-			continue
-		}
-		on, err := l.site.Resolve("node-of/" + name)
-		if err != nil {
-			continue
-		}
-		for _, node := range on {
-			covers[node] = append(covers[node], "node-of/"+name)
-		}
-	}
-	return covers
 }

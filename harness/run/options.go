@@ -58,6 +58,8 @@ const (
 	// pollEvery is how often a wait looks, and readEvery how often readings are taken for the picture.
 	pollEvery = 50 * time.Millisecond
 	readEvery = 250 * time.Millisecond
+	// seriesNumbers is how many numbers of attempts each phase has for itself.
+	seriesNumbers = 1000
 	// closeLimit bounds the end of a cluster, and of the host's agent.
 	closeLimit = 15 * time.Second
 )

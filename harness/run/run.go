@@ -46,13 +46,16 @@ type engine struct {
 func Run(ctx context.Context, o Options) (dir string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the run took longer than its limit of %s", o.Timeout))
 	defer cancel()
-	if errs := o.Provider.Check(workload(o.Scenario)); len(errs) > 0 {
-		return "", fmt.Errorf("scenario %s: workload: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
+	for i := range o.Scenario.Variants {
+		if errs := o.Provider.Check(workload(o.Scenario, &o.Scenario.Variants[i])); len(errs) > 0 {
+			return "", fmt.Errorf("scenario %s: workload: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
+		}
 	}
 	offers, err := o.Provider.Offers(ctx)
 	if err != nil {
 		return "", err
 	}
+	maps.Copy(offers, clusters.ProxyOffers(o.Proxy))
 	e := &engine{Options: o}
 	if e.state, err = runstate.New(o.Scenario.Metadata.ID, o.Command); err != nil {
 		return "", err
@@ -89,10 +92,16 @@ func (e *engine) seen() []history.Event {
 	return slices.Clone(e.events)
 }
 
-func workload(s *scenario.Scenario) [][]byte {
+// workload lists the objects of a scenario and of some of its variants.
+func workload(s *scenario.Scenario, variants ...*scenario.Variant) [][]byte {
 	var objects [][]byte
 	for _, object := range s.Workload {
 		objects = append(objects, object)
+	}
+	for _, v := range variants {
+		for _, object := range v.Workload {
+			objects = append(objects, object)
+		}
 	}
 	return objects
 }

@@ -89,6 +89,8 @@ type Probe struct {
 	Every Duration `json:"every,omitempty"`
 	// Timeout ends an attempt, which has then failed. Default: 10s.
 	Timeout Duration `json:"timeout,omitempty"`
+	// Variants limits the probe to these variants. Default: all.
+	Variants []string `json:"variants,omitempty"`
 	// Background probes go on until all others have made their attempts.
 	Background bool `json:"background,omitempty"`
 
@@ -155,6 +157,8 @@ type Variant struct {
 	Needs []string `json:"needs,omitempty"`
 	// HostChanges is true where the variant alters a setting of the whole machine; it then runs only with --allow-host-changes.
 	HostChanges bool `json:"hostChanges,omitempty"`
+	// Workload lists Kubernetes objects of this variant, beside the scenario's.
+	Workload []Raw `json:"workload,omitempty"`
 	// RepairedBy is what a cluster offers where the failure no longer happens: there the fault must be in effect and the symptom absent.
 	RepairedBy string `json:"repairedBy,omitempty"`
 	// Fault brings the failure about.
@@ -189,9 +193,10 @@ type Step struct {
 
 // ReadingExpectation is a bound on one number that an agent reads. Exactly one of value, rise and risePerAttempt is given.
 type ReadingExpectation struct {
-	// Reader is who reads: conntrack, or change/ID for what a change says of itself.
+	// Reader is who reads: conntrack or snmp (the kernel's protocol counters), or change/ID for what a change says of itself.
 	Reader string `json:"reader"`
-	// On is where it is read, as in steps; the numbers of several places are added up. Not given for change/ID.
+	// On is where it is read, as in steps; a value must be in the bound at every place, rises at several places are added up. Not
+	// given for change/ID.
 	On string `json:"on,omitempty"`
 	// Key is the name of the number, such as insert_failed.
 	Key string `json:"key"`
@@ -218,10 +223,16 @@ type Detector struct {
 	Needs []string `json:"needs,omitempty"`
 	// Variants limits the detector to these variants. Default: all.
 	Variants []string `json:"variants,omitempty"`
+	// Expect is fires where the detector must see the failure, silent where it is documented to and does not: such a one must
+	// stay silent in every phase. Default: fires.
+	Expect string `json:"expect,omitempty" jsonschema:"enum=fires,enum=silent"`
 
 	// Use is the detector and its settings.
 	Use Use `json:"-"`
 }
+
+// ExpectSilent marks a detector that is documented to see the failure and does not.
+const ExpectSilent = "silent"
 
 // Remedy is a documented cure.
 type Remedy struct {

@@ -111,11 +111,6 @@ func (v *validator) evidence() {
 	}
 }
 
-// applies reports whether something that is limited to variants is for this one.
-func applies(limitedTo []string, variant string) bool {
-	return len(limitedTo) == 0 || slices.Contains(limitedTo, variant)
-}
-
 // variantsOf checks a list of variants and returns the positions of those that it selects.
 func (v *validator) variantsOf(path string, limitedTo []string) []int {
 	at := join(path, "variants")
@@ -130,7 +125,7 @@ func (v *validator) variantsOf(path string, limitedTo []string) []int {
 	}
 	var selected []int
 	for i, variant := range v.s.Variants {
-		if applies(limitedTo, variant.ID) {
+		if Applies(limitedTo, variant.ID) {
 			selected = append(selected, i)
 		}
 	}

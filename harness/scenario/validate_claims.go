@@ -83,7 +83,7 @@ func (v *validator) phase(at string, check ClaimCheck) names {
 }
 
 func (v *validator) appliesTo(path, noun, id string, limitedTo []string, variant string) {
-	if !applies(limitedTo, variant) {
+	if !Applies(limitedTo, variant) {
 		v.r.addAt(path, "%s %q does not apply to variant %q", noun, id, variant)
 	}
 }

@@ -15,6 +15,7 @@ func (v *validator) probeList() {
 		if v.r.has(join(path, "timeout")) && probe.Timeout == 0 {
 			v.r.addAt(join(path, "timeout"), "must be more than 0s")
 		}
+		v.variantsOf(path, probe.Variants)
 		v.config(join(path, probe.Use.Name), probe.Use.Config, nil)
 	}
 	v.expectations("healthy", v.s.Healthy)

@@ -5,8 +5,13 @@ import (
 	"strings"
 )
 
-// ReaderConntrack reads the counters of connection tracking.
-const ReaderConntrack = "conntrack"
+// Readers of a place.
+const (
+	// ReaderConntrack reads the counters of connection tracking.
+	ReaderConntrack = "conntrack"
+	// ReaderSNMP reads the kernel's protocol counters, such as TcpOutRsts.
+	ReaderSNMP = "snmp"
+)
 
 // ChangeReader returns the step's id where a reader is change/ID: what a change says of itself.
 func ChangeReader(reader string) (id string, ok bool) {
@@ -43,9 +48,9 @@ func (v *validator) reader(path string, e ReadingExpectation, steps names) {
 	if v.r.blocked(reader) {
 		return
 	}
-	if e.Reader == ReaderConntrack {
+	if e.Reader == ReaderConntrack || e.Reader == ReaderSNMP {
 		if !v.r.has(on) {
-			v.r.addAt(path, "say on which place conntrack is read: on is missing")
+			v.r.addAt(path, "say on which place %s is read: on is missing", e.Reader)
 		} else {
 			v.place(on, e.On)
 		}
@@ -53,7 +58,7 @@ func (v *validator) reader(path string, e ReadingExpectation, steps names) {
 	}
 	id, ok := ChangeReader(e.Reader)
 	if !ok {
-		v.r.addAt(reader, "%q is not a reader: write conntrack or change/ID", e.Reader)
+		v.r.addAt(reader, "%q is not a reader: write conntrack, snmp or change/ID", e.Reader)
 		return
 	}
 	v.ref(reader, id, steps)

@@ -16,6 +16,11 @@ func (v *validator) variantList() {
 		}
 		v.fault(path+".fault", variant.Fault)
 		v.symptom(path+".symptom", variant.Symptom)
+		for _, probe := range v.s.Probes {
+			if probe.ID == variant.Symptom.Probe && !Applies(probe.Variants, variant.ID) {
+				v.r.addAt(path+".symptom.probe", "probe %q does not apply to variant %q", probe.ID, variant.ID)
+			}
+		}
 		v.hostChanges(path, variant)
 	}
 }
@@ -59,12 +64,12 @@ func (v *validator) hostChanges(path string, variant Variant) {
 	}
 	check(path+".fault.changes", variant.Fault.Changes)
 	for i, remedy := range v.s.Remedies {
-		if applies(remedy.Variants, variant.ID) {
+		if Applies(remedy.Variants, variant.ID) {
 			check(index("remedies", i)+".changes", remedy.Changes)
 		}
 	}
 	for i, control := range v.s.Controls {
-		if applies(control.Variants, variant.ID) {
+		if Applies(control.Variants, variant.ID) {
 			check(index("controls", i)+".with", control.With)
 			check(index("controls", i)+".instead", control.Instead)
 		}

@@ -1,0 +1,61 @@
+package scenario
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Applies reports whether something that is limited to variants is for this one; an empty limit means all.
+func Applies(limitedTo []string, variant string) bool {
+	return len(limitedTo) == 0 || slices.Contains(limitedTo, variant)
+}
+
+// ProbesOf returns the probes of a variant.
+func (s *Scenario) ProbesOf(variant string) []Probe {
+	var probes []Probe
+	for _, p := range s.Probes {
+		if Applies(p.Variants, variant) {
+			probes = append(probes, p)
+		}
+	}
+	return probes
+}
+
+// HealthyOf returns those expectations whose probes the variant has.
+func (s *Scenario) HealthyOf(variant string, expectations []ProbeExpectation) []ProbeExpectation {
+	probes := s.ProbesOf(variant)
+	var some []ProbeExpectation
+	for _, e := range expectations {
+		// A probe that nobody knows stays: it is for the judge to miss it.
+		known := slices.ContainsFunc(s.Probes, func(p Probe) bool { return p.ID == e.Probe })
+		if !known || slices.ContainsFunc(probes, func(p Probe) bool { return p.ID == e.Probe }) {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// Watch is a number that a scenario looks at.
+type Watch struct{ Reader, On, Key string }
+
+// Watched returns the numbers that are read at places, once each: those of expectations, and of the settings of detectors that
+// have the same fields. What changes say of themselves is not among them.
+func (s *Scenario) Watched() []Watch {
+	var watched []Watch
+	(&validator{}).walk("", reflect.ValueOf(s), func(_ string, value reflect.Value, _ reflect.StructField) {
+		if value.Kind() != reflect.Struct {
+			return
+		}
+		field := func(name string) string {
+			if f := value.FieldByName(name); f.IsValid() && f.Kind() == reflect.String {
+				return f.String()
+			}
+			return ""
+		}
+		w := Watch{field("Reader"), field("On"), field("Key")}
+		if w.Reader != "" && w.On != "" && w.Key != "" && !slices.Contains(watched, w) {
+			watched = append(watched, w)
+		}
+	})
+	return watched
+}
