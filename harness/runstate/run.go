@@ -29,6 +29,9 @@ func New(scenario string, command []string) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := Sweep(dir); err != nil {
+		return nil, fmt.Errorf("state of a new run: %w", err)
+	}
 	self, err := procs.Self()
 	if err != nil {
 		return nil, err

@@ -191,6 +191,34 @@ func TestCleanLeavesLiveRunsAlone(t *testing.T) {
 	g.Expect(entries).To(ConsistOf(dir + "/clean.lock"))
 }
 
+// TestSweep: a run that died before its guard had joined goes at the next one; all others are for Clean.
+func TestSweep(t *testing.T) {
+	g := NewWithT(t)
+	dir := stateDir(t)
+	begin := func(died, joined bool, journal string) string {
+		run, err := New("begun", []string{"relapse", "run"})
+		g.Expect(err).NotTo(HaveOccurred())
+		owner := run.Owner
+		if joined {
+			owner.Guard = &owner.Harness
+		}
+		if died {
+			owner.Harness.Start++ // nobody's
+			g.Expect(run.Close()).To(Succeed())
+		}
+		g.Expect(WriteOwner(run.Folder(), owner)).To(Succeed())
+		g.Expect(os.WriteFile(run.Journal(), []byte(journal), 0o600)).To(Succeed())
+		return run.ID
+	}
+	gone := begin(true, false, "")
+	kept := []string{begin(false, false, ""), begin(true, true, ""), begin(true, false, "{}\n")}
+	g.Expect(Sweep(dir)).To(Succeed())
+	g.Expect(filepath.Join(dir, gone)).NotTo(BeADirectory())
+	for _, id := range kept {
+		g.Expect(filepath.Join(dir, id)).To(BeADirectory())
+	}
+}
+
 func TestCleanRemovesWhatIsHalfMade(t *testing.T) {
 	g := NewWithT(t)
 	dir := stateDir(t)
