@@ -43,8 +43,8 @@ func judgeRun(s *scenario.Scenario, run rundir.Run, events []history.Event) Verd
 			one.Outcome, one.Reason = Skipped, why
 		} else {
 			j := newTrial(s, v, run, r).judge()
-			for _, b := range j.t.branches {
-				lanes = append(lanes, j.t.lane(b).name)
+			for _, b := range j.t.lanes {
+				lanes = append(lanes, b.Name)
 			}
 			ran[v.ID], one = j, j.Variant
 		}

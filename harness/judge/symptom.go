@@ -6,6 +6,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -77,7 +78,7 @@ func (t *trial) absent(s *stage, lead string) finding {
 }
 
 // enough is the gate that the symptom's probe made its attempts: a rate over fewer says less than the scenario promises.
-func (t *trial) enough(s *stage, p scenario.Phase) finding {
+func (t *trial) enough(s *stage, p plan.Phase) finding {
 	made := len(s.window.Probe(t.v.Symptom.Probe))
 	return gate(
 		fmt.Sprintf("%s: at least %d attempts", t.v.Symptom.Probe, t.attempts), fmt.Sprint(made), made >= t.attempts,

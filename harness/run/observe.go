@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,13 +11,14 @@ import (
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/probes"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
 // observe samples the probes between two readings, with readings in between for the picture.
-func (l *lane) observe(ctx context.Context, p phase) error {
-	stopCapture := l.capture(ctx, p.name)
+func (l *lane) observe(ctx context.Context, p plan.Phase) error {
+	stopCapture := l.capture(ctx, p.String())
 	defer stopCapture()
 	if err := l.readings(ctx, "begin"); err != nil {
 		return err
@@ -38,18 +38,18 @@ func (l *lane) observe(ctx context.Context, p phase) error {
 			}
 		}
 	})
-	err := l.sampleAll(ctx, p.name)
+	err := l.sampleAll(ctx, p.Phase)
 	cancel()
 	watching.Wait()
 	if err = errors.Join(err, l.readings(ctx, "end")); err != nil {
 		return err
 	}
-	if p.symptom {
+	if p.Symptom {
 		if err := l.waitForDetectors(ctx); err != nil {
 			return err
 		}
 	}
-	return l.collect(ctx, p.name)
+	return l.collect(ctx, p.String())
 }
 
 // waitForDetectors gives detectors that speak late the time to do so, such as a message of the kernel that is limited to a
@@ -83,9 +83,8 @@ func (l *lane) silent() []string {
 	so := append(l.seen(), history.Event{T: l.history.Since(time.Now()), Lane: l.name, Phase: l.phase, Kind: history.PhaseEnd})
 	window := detect.WindowOf(so, l.name, l.phase, l.variant.Symptom.Probe, nodes)
 	var silent []string
-	for _, d := range l.Scenario.Detection {
-		missing := slices.ContainsFunc(d.Needs, func(need string) bool { return !l.engine.run.Offers[need].OK })
-		if missing || d.Expect == scenario.ExpectSilent || !scenario.Applies(d.Variants, l.variant.ID) {
+	for _, d := range plan.Detectors(l.Scenario, l.variant, l.offered) {
+		if d.Expect == scenario.ExpectSilent {
 			continue
 		}
 		if detector, ok := d.Use.Config.(detect.Detector); ok && !detector.Decide(window).Fired {
@@ -120,16 +119,8 @@ func (l *lane) from(probe scenario.Probe) (*agent.Conn, error) {
 	return l.site.Agent(places[0])
 }
 
-// attempts is how many attempts a probe makes in a phase.
-func (l *lane) attempts(probe scenario.Probe, phase string) int {
-	if l.Repeat > 0 && probe.ID == l.variant.Symptom.Probe && phase != "baseline" && phase != "restored" {
-		return l.Repeat
-	}
-	return probe.Attempts
-}
-
 // sampleAll runs the foreground probes to their end, and the background ones for as long as that takes.
-func (l *lane) sampleAll(ctx context.Context, phase string) error {
+func (l *lane) sampleAll(ctx context.Context, phase scenario.Phase) error {
 	background, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var front, back sync.WaitGroup
@@ -142,7 +133,7 @@ func (l *lane) sampleAll(ctx context.Context, phase string) error {
 		if probe.Background {
 			back.Go(func() { errs[i] = l.sample(background, probe, first, 0) })
 		} else {
-			front.Go(func() { errs[i] = l.sample(ctx, probe, first, l.attempts(probe, phase)) })
+			front.Go(func() { errs[i] = l.sample(ctx, probe, first, plan.Attempts(l.variant, probe, phase, l.Repeat)) })
 		}
 	}
 	front.Wait()

@@ -18,6 +18,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/scenario"
@@ -222,33 +223,17 @@ func (e *engine) lanes(ctx context.Context) {
 	}
 }
 
-// plan splits a variant into lanes: one for each remedy and each control, so that a run takes as long as its slowest remedy.
+// plan makes the lanes of a variant.
 func (e *engine) plan(v *scenario.Variant) []*lane {
 	var lanes []*lane
-	add := func(name string, remedy *scenario.Remedy, control *scenario.Control) {
-		lanes = append(lanes, &lane{engine: e, variant: v, name: v.ID + "/" + name, remedy: remedy, control: control, collects: len(lanes) == 0})
-	}
-	applies := func(variants []string) bool { return len(variants) == 0 || slices.Contains(variants, v.ID) }
-	if !e.repaired(v) {
-		for i := range e.Scenario.Remedies {
-			if r := &e.Scenario.Remedies[i]; applies(r.Variants) {
-				add(r.ID, r, nil)
-			}
-		}
-		for i := range e.Scenario.Controls {
-			if c := &e.Scenario.Controls[i]; applies(c.Variants) {
-				add(c.ID, nil, c)
-			}
-		}
-	}
-	if len(lanes) == 0 {
-		add("main", nil, nil)
+	for i, l := range plan.Lanes(e.Scenario, v, plan.Repaired(v, e.offered)) {
+		lanes = append(lanes, &lane{engine: e, variant: v, name: l.Name, phases: l.Phases, collects: i == 0})
 	}
 	return lanes
 }
 
-// repaired is whether the failure is not expected to show on this cluster.
-func (e *engine) repaired(v *scenario.Variant) bool { return e.run.Offers[v.RepairedBy].OK }
+// offered is whether the cluster gives something.
+func (e *engine) offered(need string) bool { return e.run.Offers[need].OK }
 
 // note keeps the namespaces of a lane in run.json, so that log lines can be told apart when an old run is judged again.
 func (e *engine) note(lane string, cluster clusters.Cluster) error {
