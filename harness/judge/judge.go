@@ -49,7 +49,7 @@ func judgeRun(s *scenario.Scenario, run rundir.Run, events []history.Event) Verd
 			ran[v.ID], one = j, j.Variant
 		}
 		verdict.Variants = append(verdict.Variants, one)
-		outcome = worst(outcome, one.Outcome)
+		outcome = Worst(outcome, one.Outcome)
 	}
 	for _, c := range s.Claims {
 		verdict.Claims = append(verdict.Claims, judgeClaim(c, run, ran))

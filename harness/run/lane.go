@@ -47,6 +47,12 @@ func (l *lane) add(e history.Event) {
 
 // run takes the lane through its phases. What goes wrong is an event; the cluster goes away in any case.
 func (l *lane) run(ctx context.Context) {
+	if l.Slots != nil {
+		// Others' lanes may have been waited for: that is not this run's time.
+		var cancel func()
+		ctx, cancel = context.WithTimeoutCause(ctx, l.Timeout, fmt.Errorf("the lane took longer than its limit of %s", l.Timeout))
+		defer cancel()
+	}
 	err := l.live(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // what fails after that says only that the cluster has gone

@@ -45,8 +45,11 @@ type engine struct {
 // Run takes the scenario through its phases and returns the run folder, which holds everything that was seen. An error means
 // that there is no run to judge: what goes wrong in the cluster is part of the history.
 func Run(ctx context.Context, o Options) (dir string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the run took longer than its limit of %s", o.Timeout))
-	defer cancel()
+	if o.Slots == nil {
+		var cancel func()
+		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the run took longer than its limit of %s", o.Timeout))
+		defer cancel()
+	}
 	for i := range o.Scenario.Variants {
 		if errs := o.Provider.Check(workload(o.Scenario, &o.Scenario.Variants[i])); len(errs) > 0 {
 			return "", fmt.Errorf("scenario %s: workload: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
@@ -129,7 +132,7 @@ func (e *engine) begin(ctx context.Context, start time.Time, offers map[string]c
 			e.run.Skipped[v.ID] = why
 		}
 	}
-	dir, err := makeFolder(e.Out, start.Format("20060102-150405")+"-"+s.Metadata.ID+"-"+e.Provider.Name())
+	dir, err := rundir.MakeFolder(e.Out, start.Format("20060102-150405")+"-"+s.Metadata.ID+"-"+e.Provider.Name())
 	if err != nil {
 		return err
 	}
@@ -139,23 +142,6 @@ func (e *engine) begin(ctx context.Context, start time.Time, offers map[string]c
 		rundir.WriteFile(dir, rundir.ScenarioFile, e.Source),
 		rundir.WriteJSON(dir, rundir.RunFile, e.run),
 	)
-}
-
-// makeFolder makes a folder that was not there; two runs may begin in the same second.
-func makeFolder(in, name string) (string, error) {
-	if err := os.MkdirAll(in, 0o755); err != nil {
-		return "", err
-	}
-	for try := 1; ; try++ {
-		dir := filepath.Join(in, name)
-		if try > 1 {
-			dir = fmt.Sprintf("%s-%d", dir, try)
-		}
-		err := os.Mkdir(dir, 0o755)
-		if err == nil || !errors.Is(err, os.ErrExist) || try == 1000 {
-			return dir, err
-		}
-	}
 }
 
 // skip says why a variant cannot run here, or nothing.
@@ -215,12 +201,33 @@ func (e *engine) lanes(ctx context.Context) {
 	}
 	var all sync.WaitGroup
 	for _, l := range together {
-		all.Go(func() { l.run(ctx) })
+		leave := e.slot(ctx)
+		all.Go(func() {
+			defer leave()
+			l.run(ctx)
+		})
+	}
+	if e.Seated != nil {
+		e.Seated()
 	}
 	all.Wait()
+	if len(alone) > 0 && e.Alone != nil {
+		if err := e.Alone(ctx); err != nil {
+			e.history.Add(history.Event{Kind: history.KindError, Text: err.Error()})
+			return
+		}
+	}
 	for _, l := range alone {
 		l.run(ctx)
 	}
+}
+
+// slot waits until one more lane may live, or until ctx ends, of which the lane itself will tell.
+func (e *engine) slot(ctx context.Context) (leave func()) {
+	if e.Slots == nil || e.Slots.Acquire(ctx, 1) != nil {
+		return func() {}
+	}
+	return func() { e.Slots.Release(1) }
 }
 
 // plan makes the lanes of a variant.
