@@ -2,7 +2,6 @@ package judge
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -26,42 +25,18 @@ func count(symptom scenario.Symptom, w detect.Window) (hits, trials int) {
 	return hits, trials
 }
 
-// criterion says when an attempt shows the symptom, as a verb: "failed and took 1s to 2s".
-func criterion(c scenario.AttemptCriterion) string {
-	var parts []string
-	if c.Failed != nil {
-		parts = append(parts, map[bool]string{true: "failed", false: "succeeded"}[*c.Failed])
-	}
-	if c.Took != nil {
-		parts = append(parts, "took "+c.Took.String())
-	}
-	if len(parts) == 0 {
-		return "was made"
-	}
-	return strings.Join(parts, " and ")
-}
-
-// share is how many of the attempts must show the symptom.
-func share(symptom scenario.Symptom) *scenario.PercentRange {
-	if symptom.Share != nil {
-		return symptom.Share
-	}
-	all := scenario.Percent(1)
-	return &scenario.PercentRange{Min: &all}
-}
-
 // tally says how many attempts show the symptom: "3 of 50 attempts of lookup took 4.9s to 5.3s".
 func tally(symptom scenario.Symptom, hits, trials int) string {
-	return fmt.Sprintf("%d of %d attempts of %s %s", hits, trials, symptom.Probe, criterion(symptom.Attempt))
+	return fmt.Sprintf("%d of %d attempts of %s %s", hits, trials, symptom.Probe, symptom.Attempt.String())
 }
 
 // shown is the finding that the symptom is there. Lead begins the reason where it is not.
 func (t *trial) shown(s *stage, lead string) finding {
 	hits, trials := count(t.v.Symptom, s.window)
-	bound := share(t.v.Symptom)
+	bound := t.v.Symptom.Bound()
 	ok := trials > 0 && bound.Contains(float64(hits)/float64(max(trials, 1)))
 	return finding{
-		what: fmt.Sprintf("symptom: %s of the attempts of %s %s", bound, t.v.Symptom.Probe, criterion(t.v.Symptom.Attempt)),
+		what: fmt.Sprintf("symptom: %s of the attempts of %s %s", bound, t.v.Symptom.Probe, t.v.Symptom.Attempt.String()),
 		seen: fmt.Sprintf("%d of %d", hits, trials), ok: ok, outcome: Fail,
 		reason: fmt.Sprintf("%s: %s, %s expected", lead, tally(t.v.Symptom, hits, trials), bound),
 	}
@@ -71,7 +46,7 @@ func (t *trial) shown(s *stage, lead string) finding {
 func (t *trial) absent(s *stage, lead string) finding {
 	hits, trials := count(t.v.Symptom, s.window)
 	return finding{
-		what: fmt.Sprintf("symptom: no attempt of %s %s", t.v.Symptom.Probe, criterion(t.v.Symptom.Attempt)),
+		what: fmt.Sprintf("symptom: no attempt of %s %s", t.v.Symptom.Probe, t.v.Symptom.Attempt.String()),
 		seen: fmt.Sprintf("%d of %d", hits, trials), ok: trials > 0 && hits == 0, outcome: Fail,
 		reason: fmt.Sprintf("%s: %s", lead, tally(t.v.Symptom, hits, trials)),
 	}

@@ -31,6 +31,9 @@ type Phase struct {
 	Proof []scenario.ReadingExpectation
 	// Symptom is whether the failure must show.
 	Symptom bool
+	// Captures is whether packets are captured where the symptom is noticed; Collects is whether the documented commands' output
+	// is kept.
+	Captures, Collects bool
 	// Fires is whether the detectors must fire or be quiet; nil where they are only shown: in a near miss that stays healthy, a
 	// detector that fires is no fault of the run but worth seeing, or a claim.
 	Fires *bool
@@ -43,6 +46,11 @@ func Lanes(s *scenario.Scenario, v *scenario.Variant, repaired bool) []Lane {
 	add := func(branch string, remedy *scenario.Remedy, control *scenario.Control) {
 		l := Lane{Name: v.ID + "/" + branch, Branch: branch, Remedy: remedy, Control: control}
 		l.Phases = phases(v, l, repaired)
+		for i := range l.Phases {
+			p := &l.Phases[i]
+			p.Captures = p.Kind != "baseline" && p.Kind != "restored"
+			p.Collects = len(lanes) == 0 && (p.Kind == "baseline" || p.Kind == "fault")
+		}
 		lanes = append(lanes, l)
 	}
 	if !repaired {

@@ -26,8 +26,6 @@ type lane struct {
 	variant *scenario.Variant
 	name    string
 	phases  []plan.Phase
-	// collects is whether the documented commands' output is kept from this lane.
-	collects bool
 
 	site  *site.Site
 	phase string

@@ -18,7 +18,7 @@ import (
 
 // observe samples the probes between two readings, with readings in between for the picture.
 func (l *lane) observe(ctx context.Context, p plan.Phase) error {
-	stopCapture := l.capture(ctx, p.String())
+	stopCapture := l.capture(ctx, p)
 	defer stopCapture()
 	if err := l.readings(ctx, "begin"); err != nil {
 		return err
@@ -49,13 +49,13 @@ func (l *lane) observe(ctx context.Context, p plan.Phase) error {
 			return err
 		}
 	}
-	return l.collect(ctx, p.String())
+	return l.collect(ctx, p)
 }
 
 // waitForDetectors gives detectors that speak late the time to do so, such as a message of the kernel that is limited to a
 // few in five seconds over the whole machine. That one stays silent is for the judge to see.
 func (l *lane) waitForDetectors(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, detectLimit)
+	ctx, cancel := context.WithTimeout(ctx, plan.DetectLimit)
 	defer cancel()
 	for {
 		silent := l.silent()
@@ -168,7 +168,7 @@ func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, first, atte
 func (l *lane) waitHealthy(ctx context.Context) error {
 	own := l.Scenario.ProbesOf(l.variant.ID)
 	errs := make([]error, len(own))
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	ctx, cancel := context.WithTimeout(ctx, plan.ReadyLimit)
 	defer cancel()
 	l.series++
 	number := l.series * seriesNumbers
@@ -176,7 +176,7 @@ func (l *lane) waitHealthy(ctx context.Context) error {
 	for i, probe := range own {
 		all.Go(func() {
 			begin, row, last := time.Now(), 0, "nothing"
-			for try := 0; row < readyInRow && ctx.Err() == nil; try++ {
+			for try := 0; row < plan.ReadyInRow && ctx.Err() == nil; try++ {
 				err := l.eachSample(ctx, probe, number+try, 1, func(s probes.Sample) {
 					row++
 					last = fmt.Sprintf("%d successes in a row", row)
@@ -193,10 +193,10 @@ func (l *lane) waitHealthy(ctx context.Context) error {
 				}
 			}
 			l.add(history.Event{Kind: history.KindWait, Wait: &history.Wait{
-				For: fmt.Sprintf("probe %s: %d successes in a row", probe.ID, readyInRow), Last: last, Took: time.Since(begin).Seconds(), OK: row >= readyInRow,
+				For: fmt.Sprintf("probe %s: %d successes in a row", probe.ID, plan.ReadyInRow), Last: last, Took: time.Since(begin).Seconds(), OK: row >= plan.ReadyInRow,
 			}})
-			if row < readyInRow {
-				errs[i] = fmt.Errorf("probe %s did not succeed %d times in a row within %s; last seen: %s", probe.ID, readyInRow, readyLimit, last)
+			if row < plan.ReadyInRow {
+				errs[i] = fmt.Errorf("probe %s did not succeed %d times in a row within %s; last seen: %s", probe.ID, plan.ReadyInRow, plan.ReadyLimit, last)
 			}
 		})
 	}
@@ -224,7 +224,7 @@ func (l *lane) waitFor(ctx context.Context, expectations []scenario.ReadingExpec
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, effectiveLimit)
+	limited, cancel := context.WithTimeout(ctx, plan.EffectiveLimit)
 	defer cancel()
 	for _, expectation := range expectations {
 		what, seen, ok := detect.WaitFor(expectation), "", false

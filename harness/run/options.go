@@ -55,16 +55,8 @@ type Options struct {
 	Status func(lane, doing string)
 }
 
-// Every limit of the engine in one place.
+// Every limit of the engine in one place, but those that are part of the plan.
 const (
-	// readyLimit bounds the wait for a healthy cluster before the baseline and after the fault; readyInRow is how many attempts
-	// of every probe must succeed one after the other: enough that each backend of a Service has had its turn.
-	readyLimit = 15 * time.Second
-	readyInRow = 10
-	// effectiveLimit bounds the wait for a change to take effect.
-	effectiveLimit = 30 * time.Second
-	// detectLimit bounds the wait for detectors; the kernel's own limit for its messages is a few in 5 s.
-	detectLimit = 7 * time.Second
 	// pollEvery is how often a wait looks, and readEvery how often readings are taken for the picture.
 	pollEvery = 50 * time.Millisecond
 	readEvery = 250 * time.Millisecond

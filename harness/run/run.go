@@ -233,8 +233,8 @@ func (e *engine) slot(ctx context.Context) (leave func()) {
 // plan makes the lanes of a variant.
 func (e *engine) plan(v *scenario.Variant) []*lane {
 	var lanes []*lane
-	for i, l := range plan.Lanes(e.Scenario, v, plan.Repaired(v, e.offered)) {
-		lanes = append(lanes, &lane{engine: e, variant: v, name: l.Name, phases: l.Phases, collects: i == 0})
+	for _, l := range plan.Lanes(e.Scenario, v, plan.Repaired(v, e.offered)) {
+		lanes = append(lanes, &lane{engine: e, variant: v, name: l.Name, phases: l.Phases})
 	}
 	return lanes
 }
