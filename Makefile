@@ -1,7 +1,7 @@
 # make alone says what there is to make.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build test test-go test-components test-scenarios scenario lint lint-code vuln fmt bench generate clean
+.PHONY: help deps build test test-go test-components test-scenarios scenario suite lint lint-code vuln fmt bench generate clean
 
 # The usual place of an installed Go that is not on the PATH yet.
 export PATH := $(PATH):/usr/local/go/bin
@@ -49,6 +49,10 @@ else
 	@$(MAKE) --no-print-directory --silent deps build
 	@bin/relapse run $(NAME) --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
 endif
+
+suite: ## run all scenarios side by side, with one page over their reports: [PROXY=…] [ARGS="--label dns"]
+	@$(MAKE) --no-print-directory --silent deps build
+	@bin/relapse run --all --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
 
 test: deps build test-go test-components test-scenarios ## all tests, and every scenario for real
 

@@ -19,6 +19,7 @@ var Catalogue = map[string]func() any{
 	"hold-pairs":          func() any { return &HoldPairs{} },
 	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
 	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
+	"nothing":             func() any { return &Nothing{} },
 	"notrack":             func() any { return &NoTrack{} },
 	"sysctl":              func() any { return &Sysctl{} },
 }

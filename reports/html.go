@@ -16,13 +16,30 @@ var templates = template.Must(template.New("").ParseFS(files, "templates/*.html"
 
 // HTML makes the report: one file that needs no network, no script and no other file.
 func HTML(d Data) ([]byte, error) {
-	style, script := asset("style.css"), asset("print.js")
 	p := d.page()
-	p.Style, p.Script = template.CSS(style), template.JS(script)
-	// Whatever a program wrote into its output, the browser runs and loads nothing but what was embedded here.
-	p.Policy = "default-src 'none'; img-src data:; style-src " + digest(style) + "; script-src " + digest(script) + "; base-uri 'none'; form-action 'none'"
+	p.frame = newFrame()
+	return render("page.html", p)
+}
+
+// frame is what every page has beside its content.
+type frame struct {
+	Policy string
+	Style  template.CSS
+	Script template.JS
+}
+
+func newFrame() frame {
+	style, script := asset("style.css"), asset("print.js")
+	return frame{
+		// Whatever a program wrote into its output, the browser runs and loads nothing but what was embedded here.
+		Policy: "default-src 'none'; img-src data:; style-src " + digest(style) + "; script-src " + digest(script) + "; base-uri 'none'; form-action 'none'",
+		Style:  template.CSS(style), Script: template.JS(script),
+	}
+}
+
+func render(name string, p any) ([]byte, error) {
 	var out stdbytes.Buffer
-	if err := templates.ExecuteTemplate(&out, "page.html", p); err != nil {
+	if err := templates.ExecuteTemplate(&out, name, p); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil

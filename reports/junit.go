@@ -16,7 +16,9 @@ import (
 
 // JUnit makes the XML that continuous integration reads: a suite for each variant with a case for each phase and each claim,
 // and a suite "run" for what belongs to none. A run that is not a pass always has a red case.
-func JUnit(d Data) ([]byte, error) {
+func JUnit(d Data) ([]byte, error) { return writeJUnit(d.junit()) }
+
+func (d Data) junit() junit.Testsuites {
 	all := junit.Testsuites{Name: "relapse " + clean(d.Run.Scenario), Time: junitTime(d.duration())}
 	variants := d.variants()
 	for _, v := range variants {
@@ -25,6 +27,10 @@ func JUnit(d Data) ([]byte, error) {
 	if run := d.runSuite(variants, all.Failures+all.Errors > 0); run.Tests > 0 {
 		all.AddSuite(run)
 	}
+	return all
+}
+
+func writeJUnit(all junit.Testsuites) ([]byte, error) {
 	for i := range all.Suites {
 		all.Suites[i].ID = i
 	}

@@ -12,9 +12,7 @@ import (
 
 // page is what the templates show. All of it is text that they escape, except the pictures, which package plot escapes.
 type page struct {
-	Policy string
-	Style  template.CSS
-	Script template.JS
+	frame
 
 	ID, Scenario, Title string
 	Outcome             badge

@@ -54,14 +54,8 @@ func (l *Lab) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster,
 }
 
 func (c *cluster) up(ctx context.Context) error {
-	if errs := c.work.check(c.spec.Nodes); len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	c.schedule()
-	for _, s := range c.work.services {
-		if err := c.addresses.assign(s); err != nil {
-			return err
-		}
+	if err := c.place(); err != nil {
+		return err
 	}
 	for _, step := range []struct {
 		what string
@@ -76,6 +70,20 @@ func (c *cluster) up(ctx context.Context) error {
 		c.progress("making " + step.what)
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// place decides where everything goes, and makes nothing yet.
+func (c *cluster) place() error {
+	if errs := c.work.check(c.spec.Nodes); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	c.schedule()
+	for _, s := range c.work.services {
+		if err := c.addresses.assign(s); err != nil {
+			return err
 		}
 	}
 	return nil

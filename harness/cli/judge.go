@@ -13,7 +13,6 @@ import (
 	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/rundir"
-	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/harness/session"
 	"github.com/relapse-k8s/relapse/reports"
 )
@@ -47,7 +46,7 @@ one in the folder. It changes nothing, unless --write is given.
 					return err
 				}
 			}
-			data, err := reportData(args[0])
+			data, err := session.Data(args[0], catalogue.All())
 			if err != nil {
 				return err
 			}
@@ -91,7 +90,7 @@ func newReport() *cobra.Command {
 nothing: a folder without verdict.json is reported as a crash.`,
 		Example: "  relapse report runs/latest/dns-5s",
 		RunE: func(c *cobra.Command, args []string) error {
-			data, err := reportData(args[0])
+			data, err := session.Data(args[0], catalogue.All())
 			if err != nil {
 				return usage(err)
 			}
@@ -102,19 +101,4 @@ nothing: a folder without verdict.json is reported as a crash.`,
 			return nil
 		},
 	}
-}
-
-// reportData reads a run folder for the reports. Its scenario may be one that this relapse does not understand any more.
-func reportData(dir string) (reports.Data, error) {
-	path := filepath.Join(dir, rundir.ScenarioFile)
-	source, err := os.ReadFile(path)
-	var s *scenario.Scenario
-	if err == nil {
-		s, err = scenario.Parse(path, source, catalogue.All())
-	}
-	data, readErr := reports.FromDir(dir, s)
-	if err != nil {
-		data.Problems = append(data.Problems, fmt.Sprintf("The scenario could not be read: %v.", err))
-	}
-	return data, readErr
 }

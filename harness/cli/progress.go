@@ -7,9 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -21,18 +19,11 @@ import (
 // progress tells a person how far a run is: a line when a lane has finished a phase, and on a terminal a block below that says
 // what each lane is at, which is gone when the run is over.
 type progress struct {
-	mu     sync.Mutex
-	out    io.Writer
+	*screen
 	silent bool
-	live   bool
-	start  time.Time
 	// column is the width of the lanes' names.
 	column int
 	lanes  map[string]*atWork
-	// drawn is how many lines of the block are on the screen.
-	drawn   int
-	stop    chan struct{}
-	stopped chan struct{}
 }
 
 // atWork is a lane in its phase. Where it does nothing it is not shown.
@@ -42,10 +33,8 @@ type atWork struct {
 }
 
 func newProgress(out io.Writer, silent bool) *progress {
-	p := &progress{
-		out: out, silent: silent, live: !silent && isTerminal(out), start: time.Now(),
-		lanes: map[string]*atWork{}, stop: make(chan struct{}), stopped: make(chan struct{}),
-	}
+	p := &progress{screen: newScreen(out, !silent && isTerminal(out)), silent: silent, lanes: map[string]*atWork{}}
+	p.screen.rows = p.rows
 	go p.tick()
 	return p
 }
@@ -63,32 +52,6 @@ func (p *progress) begin(s *scenario.Scenario, seed uint64) {
 	if !p.silent {
 		p.write("", fmt.Sprintf("%s: %s (seed %d)", s.Metadata.ID, s.Metadata.Title, seed))
 	}
-}
-
-// tick redraws the block, so that the time goes on.
-func (p *progress) tick() {
-	defer close(p.stopped)
-	t := time.NewTicker(200 * time.Millisecond)
-	defer t.Stop()
-	for {
-		select {
-		case <-t.C:
-			p.mu.Lock()
-			p.draw()
-			p.mu.Unlock()
-		case <-p.stop:
-			return
-		}
-	}
-}
-
-func (p *progress) end() {
-	close(p.stop)
-	<-p.stopped
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.erase()
-	p.live = false
 }
 
 func (p *progress) lane(name string) *atWork {
@@ -161,32 +124,6 @@ func (p *progress) lead(when, lane, phase string) string {
 	return fmt.Sprintf("%7s  %-*s  %-8s  ", when, p.column, lane, kind)
 }
 
-// write writes text after a lead: wrapped on a terminal, else in one line, because it goes to a log.
-func (p *progress) write(lead, text string) {
-	if p.live {
-		(&page{w: p.out, width: width(p.out)}).text(lead, text)
-		return
-	}
-	fmt.Fprintln(p.out, strings.TrimRight(lead+strings.Join(strings.Fields(text), " "), " "))
-}
-
-func (p *progress) erase() {
-	if p.drawn > 0 {
-		fmt.Fprint(p.out, "\r", strings.Repeat("\x1b[A", p.drawn-1), "\x1b[J")
-		p.drawn = 0
-	}
-}
-
-func (p *progress) draw() {
-	if !p.live {
-		return
-	}
-	rows := p.rows(time.Since(p.start), width(p.out), height(p.out))
-	p.erase()
-	fmt.Fprint(p.out, strings.Join(rows, "\n"))
-	p.drawn = len(rows)
-}
-
 // rows are the lines of the block: one for each lane, as far as they fit, and one with the time.
 func (p *progress) rows(elapsed time.Duration, width, height int) []string {
 	var rows []string
@@ -211,16 +148,7 @@ func (p *progress) rows(elapsed time.Duration, width, height int) []string {
 	if len(rows) == 1 {
 		left = "1 lane at work"
 	}
-	rows = rows[:min(len(rows), max(height-2, 0))]
-	rows = append(rows, fmt.Sprintf("%6.1fs  %s; Ctrl-C ends the run and undoes everything", elapsed.Seconds(), left))
-	for i, row := range rows {
-		row = strings.Join(strings.Split(row, "\n"), " ")
-		if utf8.RuneCountInString(row) >= width { // the last column too would make some terminals wrap
-			row = string([]rune(row)[:max(width-2, 0)]) + "…"
-		}
-		rows[i] = strings.TrimRight(row, " ")
-	}
-	return rows
+	return fit(rows, fmt.Sprintf("%6.1fs  %s; Ctrl-C ends the run and undoes everything", elapsed.Seconds(), left), width, height)
 }
 
 // prompt writes for a person, past the block.

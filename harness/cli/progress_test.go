@@ -2,9 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,10 +9,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/history"
-	"github.com/relapse-k8s/relapse/harness/judge"
-	"github.com/relapse-k8s/relapse/harness/session"
 )
 
 // event is one of a lane in its phase.
@@ -59,7 +53,7 @@ func TestSilence(t *testing.T) {
 
 func TestTheBlockFitsTheTerminal(t *testing.T) {
 	g := NewWithT(t)
-	p := &progress{lanes: map[string]*atWork{}, column: 13}
+	p := &progress{screen: &screen{}, lanes: map[string]*atWork{}, column: 13}
 	g.Expect(p.rows(0, 80, 24)).To(BeEmpty(), "nothing is under way")
 	for _, lane := range []string{"forced/one", "forced/two", "forced/three", "forced/four"} {
 		p.lanes[lane] = &atWork{phase: "fault", doing: "fault: waiting until\n" + strings.Repeat("pairs of hold-pairs ", 9)}
@@ -80,37 +74,16 @@ func TestTheBlockFitsTheTerminal(t *testing.T) {
 	g.Expect(rows[4]).To(Equal("   3.0s  4 lanes at work; Ctrl-C ends the run and undoes everything"))
 }
 
-// TestARunThatEndsBadlyDoesNotPass: what goes wrong around the lanes is part of the history, for whoever judges again.
-func TestARunThatEndsBadlyDoesNotPass(t *testing.T) {
-	g := NewWithT(t)
-	dir := t.TempDir()
-	g.Expect(os.CopyFS(dir, os.DirFS("testdata/run"))).To(Succeed())
-	_, before, err := session.Judge(dir, catalogue.All())
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(before.Outcome).To(Equal(judge.Pass))
-	g.Expect(addError(dir, errors.New("the guard did not put the host in order"))).To(Succeed())
-	_, after, err := session.Judge(dir, catalogue.All())
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(after.Outcome).NotTo(Equal(judge.Pass))
-	g.Expect(after.Reason).To(ContainSubstring("the guard did not put the host in order"))
-}
-
-func TestLatestIsReplaced(t *testing.T) {
-	g := NewWithT(t)
-	out := t.TempDir()
-	for _, run := range []string{"one", "two"} {
-		g.Expect(latest(out, "dns-5s", filepath.Join(out, run))).To(Succeed())
-		target, err := os.Readlink(filepath.Join(out, "latest", "dns-5s"))
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(target).To(Equal(filepath.Join("..", run)))
-	}
-	left, err := os.ReadDir(filepath.Join(out, "latest"))
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(left).To(HaveLen(1))
-}
-
 func TestCommandCanBeTypedAgain(t *testing.T) {
 	g := NewWithT(t)
 	f := runFlags{proxy: "iptables", variants: []string{"forced"}, repeat: 9, seed: 7}
 	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy iptables --variant forced --repeat 9 --seed 7")))
+}
+
+func TestACommandOfSeveralCanBeTypedAgain(t *testing.T) {
+	g := NewWithT(t)
+	f := runFlags{proxy: "iptables", seed: 7, jobs: 6, labels: []string{"dns", "nat"}}
+	g.Expect(f.suiteCommand(nil)).To(Equal(strings.Fields("relapse run --all --proxy iptables --seed 7 --label dns --label nat --jobs 6")))
+	f.labels = nil
+	g.Expect(f.suiteCommand([]string{"a", "b"})).To(Equal(strings.Fields("relapse run a b --proxy iptables --seed 7 --jobs 6")))
 }

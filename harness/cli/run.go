@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +17,6 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/lab"
 	"github.com/relapse-k8s/relapse/harness/catalogue"
-	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/run"
 	"github.com/relapse-k8s/relapse/harness/rundir"
@@ -33,14 +32,17 @@ type runFlags struct {
 	seed                           uint64
 	timeout                        time.Duration
 	keep, hostChanges, quiet, json bool
+	all                            bool
+	labels                         []string
+	jobs                           int
 }
 
 func newRun() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
-		Use:   "run ID|FILE",
-		Short: "Run one scenario and write its report",
-		Long: `Run takes one scenario through its phases: baseline, fault, each remedy and
+		Use:   "run ID|FILE... | --all",
+		Short: "Run scenarios and write their reports",
+		Long: `Run takes a scenario through its phases: baseline, fault, each remedy and
 its withdrawal, controls, restored. Remedies run side by side, each in a lab of
 its own. An ordinary user's run goes on in a user namespace.
 
@@ -57,15 +59,28 @@ prints how to enter its nodes and pods; lanes then run one after the other, so
 --keep is --pause-at restored: the fault is undone, and nothing is torn down yet.
 There is no limit of time then, unless --timeout is given.
 
+Several scenarios, or --all of them, or those with a --label, run as a suite:
+as many labs at once as --jobs says, those that change the machine alone and
+last. OUT/suite/TIME holds one page over all reports (index.html), junit.xml and
+suite.json; OUT/latest/suite is a link to it. --timeout is each lab's then.
+The exit code is that of the worst outcome; 4 where all are skipped.
+
 ` + exitCodes,
 		Example: `  relapse run dns-5s
   relapse run dns-5s --variant forced --repeat 100
   relapse run dns-5s --variant forced --pause-at fault
   relapse run conntrack-exhaustion --allow-host-changes
   relapse run ./my-failure.yaml --proxy iptables
+  relapse run --all
+  relapse run --label conntrack
   relapse run dns-5s --json | jq .outcome`,
-		Args: exactly(1, "one scenario: its id, or its file"), ValidArgsFunction: completeIDs,
-		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0]) },
+		Args: f.args, ValidArgsFunction: completeIDs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.isSuite(args) {
+				return f.runSuite(c, args)
+			}
+			return f.run(c, args[0])
+		},
 	}
 	flags := c.Flags()
 	flags.StringVar(&f.cluster, "cluster", "lab", "where to run: lab")
@@ -74,16 +89,20 @@ There is no limit of time then, unless --timeout is given.
 	flags.IntVar(&f.repeat, "repeat", 0, "attempts of the symptom's probe in each phase,\nfor a sharper reproduction rate")
 	flags.StringVar(&f.pauseAt, "pause-at", "", "hold everything open at the end of this `phase` until Enter")
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of every random choice; 0 chooses one")
-	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "limit of the whole run; what is left to undo is\nundone all the same")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "limit of the whole run, in a suite of each lab;\nwhat is left to undo is undone all the same")
 	flags.StringVar(&f.out, "out", "runs", "`folder` for run folders")
 	flags.BoolVar(&f.keep, "keep", false, "hold everything open after the last phase: --pause-at restored")
 	flags.BoolVar(&f.hostChanges, "allow-host-changes", false, "run variants that change settings of the machine")
 	flags.BoolVar(&f.quiet, "quiet", false, "print only the outcome")
 	flags.BoolVar(&f.json, "json", false, "print the verdict as JSON, and nothing else")
+	flags.BoolVar(&f.all, "all", false, "run all scenarios")
+	flags.StringSliceVar(&f.labels, "label", nil, "of these, or of all, only scenarios with this `label`\nor layer; may be given again, for any of them")
+	flags.IntVar(&f.jobs, "jobs", 3*runtime.NumCPU(), "labs at once in a suite")
 	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions([]string{"nftables", "iptables"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("cluster", cobra.FixedCompletions([]string{"lab"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pause-at", completeFrom((*scenario.Scenario).Phases))
 	_ = c.RegisterFlagCompletionFunc("variant", completeFrom(variants))
+	_ = c.RegisterFlagCompletionFunc("label", completeLabels)
 	return c
 }
 
@@ -98,16 +117,11 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 	if f.pauseAt != "" && !c.Flags().Changed("timeout") {
 		f.timeout = 365 * 24 * time.Hour // people take their time
 	}
+	if err := f.check(); err != nil {
+		return err
+	}
 	known := variants(s)
 	switch {
-	case f.cluster != "lab":
-		return usagef("--cluster %s: there is lab", f.cluster)
-	case f.proxy != "nftables" && f.proxy != "iptables":
-		return usagef("--proxy %s: there are nftables and iptables", f.proxy)
-	case f.repeat < 0:
-		return usage(errors.New("--repeat wants a number of attempts"))
-	case f.timeout <= 0:
-		return usage(errors.New("--timeout wants a time, such as 5m"))
 	case f.keep && f.pauseAt != "restored":
 		return usage(errors.New("--keep is --pause-at restored: give one of them"))
 	case f.pauseAt != "" && !slices.Contains(s.Phases(), f.pauseAt):
@@ -118,38 +132,22 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 			return usagef("--variant %s: the variants of %s are %s", v, s.Metadata.ID, strings.Join(known, ", "))
 		}
 	}
-	if err := enterUserNamespace(); err != nil {
-		return err
-	}
-	provider, err := lab.New()
+	provider, err := f.provider()
 	if err != nil {
-		return coded{exitSkipped, err}
-	}
-	if f.seed == 0 {
-		f.seed = rand.Uint64N(1<<53) + 1
+		return err
 	}
 	progress := newProgress(c.OutOrStdout(), f.quiet || f.json)
 	progress.begin(s, f.seed)
-	dir, err := run.Run(c.Context(), run.Options{
-		Scenario: s, Source: source, Provider: provider, Agent: filepath.Join(provider.Bin, "relapse-agent"), Proxy: f.proxy,
-		Variants: f.variants, Repeat: f.repeat, PauseAt: f.pauseAt, Resume: patient{c.InOrStdin()}, Prompt: progress.prompt(), Seed: f.seed,
-		Timeout: f.timeout, Out: f.out, AllowHostChanges: f.hostChanges, Command: f.command(name), Watch: progress.watch, Status: progress.status,
-	})
+	options := f.options(provider, name, s, source)
+	options.PauseAt, options.Resume, options.Prompt = f.pauseAt, patient{c.InOrStdin()}, progress.prompt()
+	options.Watch, options.Status = progress.watch, progress.status
+	dir, verdict, err := session.Run(c.Context(), options, catalogue.All())
 	progress.end()
 	if c.Context().Err() != nil {
 		fmt.Fprintln(c.ErrOrStderr(), "relapse:", context.Cause(c.Context()))
 	}
 	if dir == "" {
 		return err
-	}
-	if err != nil {
-		// A run that could not be brought to its end, such as by a guard that could not put the machine in order, must not pass, nor
-		// when it is judged again.
-		err = errors.Join(err, addError(dir, err))
-	}
-	verdict, concludeErr := session.Conclude(dir, catalogue.All())
-	if concludeErr != nil {
-		return errors.Join(err, concludeErr)
 	}
 	if err = errors.Join(err, f.report(c, dir, verdict)); err != nil {
 		if verdict.Outcome == judge.Pass {
@@ -158,6 +156,54 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 		return coded{exitCode(verdict.Outcome), err}
 	}
 	return byOutcome(verdict.Outcome)
+}
+
+// args wants scenarios, or a choice of them.
+func (f *runFlags) args(c *cobra.Command, args []string) error {
+	if len(args) == 0 && !f.isSuite(args) {
+		return usagef("%s wants a scenario: its id, or its file; or --all; see %[1]s --help", c.CommandPath())
+	}
+	return nil
+}
+
+// check refuses what no run can be given.
+func (f *runFlags) check() error {
+	switch {
+	case f.cluster != "lab":
+		return usagef("--cluster %s: there is lab", f.cluster)
+	case f.proxy != "nftables" && f.proxy != "iptables":
+		return usagef("--proxy %s: there are nftables and iptables", f.proxy)
+	case f.repeat < 0:
+		return usage(errors.New("--repeat wants a number of attempts"))
+	case f.timeout <= 0:
+		return usage(errors.New("--timeout wants a time, such as 5m"))
+	case f.jobs < 1:
+		return usage(errors.New("--jobs wants a number of labs, 1 or more"))
+	}
+	return nil
+}
+
+// provider makes labs, in a user namespace where the caller is an ordinary user; a seed is chosen where none was given.
+func (f *runFlags) provider() (*lab.Lab, error) {
+	if err := enterUserNamespace(); err != nil {
+		return nil, err
+	}
+	provider, err := lab.New()
+	if err != nil {
+		return nil, coded{exitSkipped, err}
+	}
+	if f.seed == 0 {
+		f.seed = rand.Uint64N(1<<53) + 1
+	}
+	return provider, nil
+}
+
+// options are those of a run of the scenario that name stands for.
+func (f *runFlags) options(provider *lab.Lab, name string, s *scenario.Scenario, source []byte) run.Options {
+	return run.Options{
+		Scenario: s, Source: source, Provider: provider, Agent: filepath.Join(provider.Bin, "relapse-agent"), Proxy: f.proxy,
+		Variants: f.variants, Repeat: f.repeat, Seed: f.seed, Timeout: f.timeout, Out: f.out, AllowHostChanges: f.hostChanges, Command: f.command(name),
+	}
 }
 
 // patient is standard input that has no end: who closes it has not said that the run may go on.
@@ -169,27 +215,6 @@ func (p patient) Read(buffer []byte) (int, error) {
 		select {} // until the process ends
 	}
 	return n, nil
-}
-
-// addError adds what went wrong with the whole run to its history.
-func addError(dir string, what error) error {
-	path := filepath.Join(dir, rundir.HistoryFile)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return nil // the run did not get as far; the verdict says so
-	}
-	events, err := history.Read(path)
-	if err != nil {
-		return err
-	}
-	last := 0.0
-	for _, e := range events {
-		last = max(last, e.T)
-	}
-	line, err := json.Marshal(history.Event{T: last, Kind: history.KindError, Text: what.Error()})
-	if err != nil {
-		return err
-	}
-	return appendFile(path, append(line, '\n'))
 }
 
 // command is what a person would type to run this again.
@@ -210,10 +235,10 @@ func (f *runFlags) command(name string) []string {
 	return append(command, "--seed", fmt.Sprint(f.seed))
 }
 
-// report tells what came out, and points runs/latest/ID to the run.
+// report tells what came out.
 func (f *runFlags) report(c *cobra.Command, dir string, verdict judge.Verdict) error {
 	out := c.OutOrStdout()
-	data, err := reportData(dir)
+	data, err := session.Data(dir, catalogue.All())
 	if err != nil {
 		return err
 	}
@@ -221,9 +246,6 @@ func (f *runFlags) report(c *cobra.Command, dir string, verdict judge.Verdict) e
 		if err := appendFile(summary, reports.Markdown(data)); err != nil {
 			return err
 		}
-	}
-	if err := latest(f.out, verdict.Scenario, dir); err != nil {
-		return err
 	}
 	switch {
 	case f.json:
@@ -233,19 +255,6 @@ func (f *runFlags) report(c *cobra.Command, dir string, verdict judge.Verdict) e
 		return err
 	}
 	return reports.Terminal(out, data, width(out), colored(out))
-}
-
-// latest makes OUT/latest/ID a link to the run folder, in one step.
-func latest(out, id, dir string) error {
-	folder := filepath.Join(out, "latest")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	temporary := filepath.Join(folder, fmt.Sprintf(".%s-%d", id, os.Getpid()))
-	if err := os.Symlink(filepath.Join("..", filepath.Base(dir)), temporary); err != nil {
-		return err
-	}
-	return os.Rename(temporary, filepath.Join(folder, id))
 }
 
 func appendFile(path string, text []byte) error {

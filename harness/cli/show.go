@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,24 +11,45 @@ import (
 )
 
 func newShow() *cobra.Command {
-	var asJSON bool
+	var asJSON, asPlan bool
+	var variant, proxy string
 	c := &cobra.Command{
 		Use: "show ID|FILE", Short: "Explain a scenario: mechanism, detection, remedies, claims, sources",
+		Long: `Show explains a scenario. With --plan it says what a run would do, and does
+nothing: what each lab is made of, and for each phase what is changed, waited
+for, sampled, expected, and undone.`,
 		Args: exactly(1, "one scenario: its id, or its file"), ValidArgsFunction: completeIDs,
-		Example: "  relapse show dns-5s",
+		Example: "  relapse show dns-5s\n  relapse show dns-5s --plan --variant forced",
 		RunE: func(c *cobra.Command, args []string) error {
 			s, _, err := load(args[0])
 			if err != nil {
 				return err
 			}
-			if asJSON {
+			p := &page{w: c.OutOrStdout(), width: min(width(c.OutOrStdout()), 110)}
+			switch {
+			case !asPlan && (variant != "" || c.Flags().Changed("proxy")):
+				return usagef("--variant and --proxy go with --plan")
+			case asPlan && asJSON:
+				return usagef("--plan is for people: it cannot be had with --json")
+			case asPlan && variant != "" && !slices.Contains(variants(s), variant):
+				return usagef("--variant %s: the variants of %s are %s", variant, s.Metadata.ID, strings.Join(variants(s), ", "))
+			case asPlan && proxy != "nftables" && proxy != "iptables":
+				return usagef("--proxy %s: there are nftables and iptables", proxy)
+			case asPlan:
+				return p.plan(s, variant, proxy)
+			case asJSON:
 				return printJSON(c.OutOrStdout(), s)
 			}
-			(&page{w: c.OutOrStdout(), width: min(width(c.OutOrStdout()), 110)}).scenario(s, args[0])
+			p.scenario(s, args[0])
 			return nil
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&asPlan, "plan", false, "say what a run would do, and do nothing")
+	c.Flags().StringVar(&variant, "variant", "", "plan only this `variant`")
+	c.Flags().StringVar(&proxy, "proxy", "nftables", "kube-proxy's mode in the plan: nftables or iptables")
+	_ = c.RegisterFlagCompletionFunc("variant", completeFrom(variants))
+	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions([]string{"nftables", "iptables"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

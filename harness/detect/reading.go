@@ -52,6 +52,11 @@ func ReadingNow(exp scenario.ReadingExpectation, begin, now []history.Reading) (
 	return ReadingCheck(exp, w)
 }
 
+// Given is whether a bound's reader has given anything: where it has not, waiting is in vain.
+func Given(exp scenario.ReadingExpectation, now []history.Reading) bool {
+	return slices.ContainsFunc(now, func(r history.Reading) bool { return r.Reader == exp.Reader && covers(exp.On, r.On, r.For) })
+}
+
 func readings(exp scenario.ReadingExpectation, counters []Counters, attempts int) Check {
 	check := Check{What: WaitFor(exp)}
 	blind := func(format string, a ...any) Check {

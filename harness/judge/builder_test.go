@@ -8,6 +8,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
@@ -92,8 +93,8 @@ func perfect(repaired bool) *bench {
 	inode := uint64(4026532000)
 	for i := range b.s.Variants {
 		v := &b.s.Variants[i]
-		for _, branch := range branches(b.s, v, repairedHere(v, b.run)) {
-			w := &writer{bench: b, lane: v.ID + "/" + branch.id, v: v, counts: map[string]float64{}, netns: inode, repaired: repairedHere(v, b.run)}
+		for _, branch := range plan.Lanes(b.s, v, repairedHere(v, b.run)) {
+			w := &writer{bench: b, lane: branch.Name, v: v, counts: map[string]float64{}, netns: inode, repaired: repairedHere(v, b.run)}
 			b.run.Netns[w.lane+" node/node-1"], b.run.Netns[w.lane+" node/node-2"], b.run.Netns[w.lane+" pod/client"] = inode, inode+1, inode+2
 			inode += 3
 			w.write(branch)
@@ -189,7 +190,7 @@ func (w *writer) in(phase string, do func()) {
 	w.phase = ""
 }
 
-func (w *writer) write(b branch) {
+func (w *writer) write(b plan.Lane) {
 	fault := w.v.Fault
 	w.in("baseline", func() { w.sample(false, "") })
 	w.in("fault", func() {
@@ -199,31 +200,31 @@ func (w *writer) write(b branch) {
 	})
 	left := fault.Changes
 	switch {
-	case b.remedy != nil:
-		w.in("remedy/"+b.id, func() {
-			w.change("apply", b.remedy.Changes...)
-			w.wait(b.remedy.Effective)
+	case b.Remedy != nil:
+		w.in("remedy/"+b.Branch, func() {
+			w.change("apply", b.Remedy.Changes...)
+			w.wait(b.Remedy.Effective)
 			w.sample(false, "hold")
 		})
-		w.in("relapse/"+b.id, func() {
-			w.change("undo", b.remedy.Changes...)
-			w.wait(join(fault.Effective, b.remedy.Relapse))
+		w.in("relapse/"+b.Branch, func() {
+			w.change("undo", b.Remedy.Changes...)
+			w.wait(slices.Concat(fault.Effective, b.Remedy.Relapse))
 			w.sample(true, "hold")
 		})
-	case b.control != nil && len(b.control.Instead) > 0:
-		w.in("control/"+b.id, func() {
+	case b.Control != nil && len(b.Control.Instead) > 0:
+		w.in("control/"+b.Branch, func() {
 			w.change("undo", fault.Changes...)
-			w.change("apply", b.control.Instead...)
-			w.sample(b.control.Expect == "symptom", b.control.Instead[0].ID)
+			w.change("apply", b.Control.Instead...)
+			w.sample(b.Control.Expect == "symptom", b.Control.Instead[0].ID)
 		})
-		left = b.control.Instead
-	case b.control != nil:
-		w.in("control/"+b.id, func() {
-			w.change("apply", b.control.With...)
+		left = b.Control.Instead
+	case b.Control != nil:
+		w.in("control/"+b.Branch, func() {
+			w.change("apply", b.Control.With...)
 			w.wait(fault.Effective)
 			w.sample(true, "hold")
 		})
-		left = append(slices.Clone(left), b.control.With...)
+		left = append(slices.Clone(left), b.Control.With...)
 	}
 	w.in("restored", func() {
 		w.change("undo", left...)

@@ -93,7 +93,7 @@ func symptomAs(want bool, t *trial, p judgedPhase) bool {
 	if !want {
 		return t.absent(p.pooled, "").ok
 	}
-	return conclude(t.sick(scenario.Phase{Kind: "fault"}, p.pooled, "")).outcome == Pass
+	return conclude(t.sick(p.plan, p.pooled, "")).outcome == Pass
 }
 
 // breach is the reason why a claim fails the run, or empty.

@@ -2,41 +2,12 @@ package judge
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
-
-// due says whether the detectors must fire in a phase, must be quiet, or (nil) are only shown: in a near miss that stays
-// healthy, a detector that fires is no fault of the run but worth seeing, or a claim.
-func (t *trial) due(p scenario.Phase, b branch) *bool {
-	fire := true
-	switch p.Kind {
-	case "baseline", "remedy", "restored":
-		fire = false
-	case "fault":
-		fire = !t.repaired
-	case "control":
-		if b.control.Expect != "symptom" {
-			return nil
-		}
-	}
-	return &fire
-}
-
-// detection returns the detectors of the variant.
-func (t *trial) detection() []scenario.Detector {
-	var all []scenario.Detector
-	for _, d := range t.s.Detection {
-		offered := !slices.ContainsFunc(d.Needs, func(need string) bool { return !t.offers[need].OK })
-		if scenario.Applies(d.Variants, t.v.ID) && offered {
-			all = append(all, d)
-		}
-	}
-	return all
-}
 
 // decide asks a detector. What is no detector sees nothing.
 func decide(d scenario.Detector, w detect.Window) detect.Result {
@@ -53,22 +24,18 @@ func hostWide(d scenario.Detector) bool {
 }
 
 // detectors asks those that look at one lane.
-func (t *trial) detectors(p scenario.Phase, b branch, s *stage) []finding {
+func (t *trial) detectors(p plan.Phase, s *stage) []finding {
 	var findings []finding
-	due := t.due(p, b)
-	if due == nil {
-		return nil
-	}
-	for _, d := range t.detection() {
-		if !hostWide(d) {
-			findings = append(findings, t.detector(p, d, *due && d.Expect != scenario.ExpectSilent, decide(d, s.window)))
+	for _, d := range t.detection {
+		if fires := plan.Fires(d, p); fires != nil && !hostWide(d) {
+			findings = append(findings, t.detector(p, d, *fires, decide(d, s.window)))
 		}
 	}
 	return findings
 }
 
 // detector is the finding on what a detector said.
-func (t *trial) detector(p scenario.Phase, d scenario.Detector, due bool, got detect.Result) finding {
+func (t *trial) detector(p plan.Phase, d scenario.Detector, due bool, got detect.Result) finding {
 	f := finding{seen: got.Text, ok: got.Fired == due && !got.Blind, outcome: Fail}
 	switch {
 	case d.Expect == scenario.ExpectSilent:
@@ -98,7 +65,7 @@ func (t *trial) detector(p scenario.Phase, d scenario.Detector, due bool, got de
 // wide is the window for detectors that look at what the machine has only one of. Where they must fire, a line for any node
 // of the run will do, for the kernel limits the rate of its messages over all of them. Where they must be quiet, only what
 // the lanes themselves have caused counts against them.
-func (t *trial) wide(p scenario.Phase, due *bool, lanes []*lane, pooled *stage) detect.Window {
+func (t *trial) wide(p plan.Phase, due *bool, lanes []*lane, pooled *stage) detect.Window {
 	w := pooled.window
 	w.Nodes, w.Logs = t.r.all, nil
 	mayFire := due != nil && *due
@@ -140,9 +107,9 @@ func (r *record) caused(l *lane, e history.Event) bool {
 
 // detected sums up what the detectors say of a phase over its lanes. One has fired when it fired in every lane; where it must
 // be quiet, one lane is enough.
-func (t *trial) detected(due *bool, stages []*stage, pooled *stage, wide detect.Window) (shown map[string]Detected, everywhere map[string]bool) {
+func (t *trial) detected(p plan.Phase, stages []*stage, pooled *stage, wide detect.Window) (shown map[string]Detected, everywhere map[string]bool) {
 	shown, everywhere = map[string]Detected{}, map[string]bool{}
-	for _, d := range t.detection() {
+	for _, d := range t.detection {
 		window := pooled.window
 		if hostWide(d) {
 			window = wide
@@ -157,11 +124,7 @@ func (t *trial) detected(due *bool, stages []*stage, pooled *stage, wide detect.
 			}
 		}
 		everywhere[d.ID] = inAll
-		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Expected: due}
-		if d.Expect == scenario.ExpectSilent {
-			never := false
-			one.Expected = &never
-		}
+		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Expected: plan.Fires(d, p)}
 		if one.Expected != nil && !*one.Expected {
 			one.Fired = inAny
 		}

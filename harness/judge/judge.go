@@ -43,13 +43,13 @@ func judgeRun(s *scenario.Scenario, run rundir.Run, events []history.Event) Verd
 			one.Outcome, one.Reason = Skipped, why
 		} else {
 			j := newTrial(s, v, run, r).judge()
-			for _, b := range j.t.branches {
-				lanes = append(lanes, j.t.lane(b).name)
+			for _, b := range j.t.lanes {
+				lanes = append(lanes, b.Name)
 			}
 			ran[v.ID], one = j, j.Variant
 		}
 		verdict.Variants = append(verdict.Variants, one)
-		outcome = worst(outcome, one.Outcome)
+		outcome = Worst(outcome, one.Outcome)
 	}
 	for _, c := range s.Claims {
 		verdict.Claims = append(verdict.Claims, judgeClaim(c, run, ran))

@@ -20,11 +20,11 @@ func (t *trial) praise(hits, trials int, fault *stage) string {
 		clauses[0] = fmt.Sprintf("every %s %s under the fault (%d of %d)", probe, t.happened(fault), hits, trials)
 	}
 	remedies, controls := 0, 0
-	for _, b := range t.branches {
-		if b.remedy != nil {
+	for _, b := range t.lanes {
+		if b.Remedy != nil {
 			remedies++
 		}
-		if b.control != nil {
+		if b.Control != nil {
 			controls++
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
-	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -16,14 +16,15 @@ type trial struct {
 	v        *scenario.Variant
 	r        *record
 	repaired bool
-	offers   map[string]rundir.Offer
 	// attempts is how many the symptom's probe must make in a phase.
 	attempts int
-	branches []branch
+	lanes    []plan.Lane
+	// detection lists the detectors of the variant that could be asked.
+	detection []scenario.Detector
 }
 
-// rule returns the findings on one phase, of one lane or of several pooled; b is the lane's branch.
-func (t *trial) rule(p scenario.Phase, b branch, s *stage) []finding {
+// rule returns the findings on one phase, of one lane or of several pooled; b is the lane's plan.
+func (t *trial) rule(p plan.Phase, b plan.Lane, s *stage) []finding {
 	findings := t.whole(p, s)
 	if conclude(findings).outcome == Pass {
 		switch p.Kind {
@@ -41,7 +42,7 @@ func (t *trial) rule(p scenario.Phase, b branch, s *stage) []finding {
 			findings = append(findings, t.waits(s, nil, "the cluster did not come back")...)
 			findings = append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
 		}
-		findings = append(findings, t.detectors(p, b, s)...)
+		findings = append(findings, t.detectors(p, s)...)
 	}
 	if p.Kind == "restored" {
 		findings = append(findings, t.left(s)...)
@@ -50,7 +51,7 @@ func (t *trial) rule(p scenario.Phase, b branch, s *stage) []finding {
 }
 
 // whole are the gates that a phase ran from its begin to its end without an error.
-func (t *trial) whole(p scenario.Phase, s *stage) []finding {
+func (t *trial) whole(p plan.Phase, s *stage) []finding {
 	ran := gate("the phase runs to its end", "it did", true, "")
 	switch {
 	case len(s.errors) > 0:
@@ -65,92 +66,81 @@ func (t *trial) whole(p scenario.Phase, s *stage) []finding {
 	return []finding{ran}
 }
 
-func (t *trial) baseline(p scenario.Phase, s *stage) []finding {
+func (t *trial) baseline(p plan.Phase, s *stage) []finding {
 	return append(t.waits(s, nil, "the lab was not ready"), t.healthy(p, t.s.Healthy, s, Inconclusive)...)
 }
 
-func (t *trial) fault(p scenario.Phase, s *stage) []finding {
+func (t *trial) fault(p plan.Phase, s *stage) []finding {
 	const never = "the fault was never in effect"
 	findings := t.made(s, t.v.Fault.Changes, never)
-	findings = append(findings, t.waits(s, t.v.Fault.Effective, never)...)
+	findings = append(findings, t.waits(s, p.Until, never)...)
 	findings = append(findings, t.enough(s, p))
 	if t.repaired {
 		// Here the symptom cannot show that the fault was there: only its proof can, and without it this variant has failed.
-		for _, f := range t.readings(s, t.v.Fault.Proof, never) {
+		for _, f := range t.readings(s, p.Proof, never) {
 			f.gate, f.outcome = false, Fail
 			findings = append(findings, f)
 		}
 		findings = append(findings, t.absent(s, "the failure came back, though "+t.v.RepairedBy+" is offered"))
 		return append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
 	}
-	findings = append(findings, t.readings(s, t.v.Fault.Proof, never)...)
+	findings = append(findings, t.readings(s, p.Proof, never)...)
 	return append(findings, t.sick(p, s, "the failure did not come back "+when(p))...)
 }
 
 // sick are the findings of a phase that shows the failure.
-func (t *trial) sick(p scenario.Phase, s *stage, lead string) []finding {
+func (t *trial) sick(p plan.Phase, s *stage, lead string) []finding {
 	return append([]finding{t.shown(s, lead)}, t.healthy(p, t.v.Symptom.Also, s, Fail)...)
 }
 
-func (t *trial) remedy(p scenario.Phase, b branch, s *stage) []finding {
-	never := "remedy " + b.id + " never took effect"
+func (t *trial) remedy(p plan.Phase, b plan.Lane, s *stage) []finding {
+	never := "remedy " + b.Branch + " never took effect"
 	findings := t.made(s, t.v.Fault.Changes, "nothing shows that the fault was still being applied "+when(p))
-	findings = append(findings, t.made(s, b.remedy.Changes, never)...)
-	findings = append(findings, t.waits(s, b.remedy.Effective, never)...)
+	findings = append(findings, t.made(s, b.Remedy.Changes, never)...)
+	findings = append(findings, t.waits(s, p.Until, never)...)
 	findings = append(findings, t.enough(s, p))
-	findings = append(findings, t.readings(s, t.v.Fault.StillApplied, "nothing shows that the fault was still being applied "+when(p))...)
-	findings = append(findings, t.absent(s, "remedy "+b.id+" did not cure it"))
+	findings = append(findings, t.readings(s, p.Proof, "nothing shows that the fault was still being applied "+when(p))...)
+	findings = append(findings, t.absent(s, "remedy "+b.Branch+" did not cure it"))
 	healthy := t.s.Healthy
-	if len(b.remedy.Healthy) > 0 {
-		healthy = b.remedy.Healthy
+	if len(b.Remedy.Healthy) > 0 {
+		healthy = b.Remedy.Healthy
 	}
 	return append(findings, t.healthy(p, healthy, s, Fail)...)
 }
 
-func (t *trial) relapse(p scenario.Phase, b branch, s *stage) []finding {
+func (t *trial) relapse(p plan.Phase, b plan.Lane, s *stage) []finding {
 	never := "the fault was not in effect " + when(p)
 	findings := t.made(s, t.v.Fault.Changes, never)
-	findings = append(findings, t.unmade(s, b.remedy.Changes, "remedy "+b.id+" was not withdrawn")...)
-	findings = append(findings, t.waits(s, join(t.v.Fault.Effective, b.remedy.Relapse), never)...)
+	findings = append(findings, t.unmade(s, b.Remedy.Changes, "remedy "+b.Branch+" was not withdrawn")...)
+	findings = append(findings, t.waits(s, p.Until, never)...)
 	findings = append(findings, t.enough(s, p))
-	findings = append(findings, t.readings(s, t.v.Fault.Proof, never)...)
+	findings = append(findings, t.readings(s, p.Proof, never)...)
 	return append(findings, t.sick(p, s, "the failure did not come back "+when(p))...)
 }
 
-// control follows the scenario's format: beside the fault the fault's own readings count too, in place of it only the
-// control's.
-func (t *trial) control(p scenario.Phase, b branch, s *stage) []finding {
-	c, never := b.control, "control "+b.id+" was never in effect"
-	beside := len(c.Instead) == 0
+// control is judged beside the fault, or in place of it.
+func (t *trial) control(p plan.Phase, b plan.Lane, s *stage) []finding {
+	c, never := b.Control, "control "+b.Branch+" was never in effect"
 	var findings []finding
-	effective, proof := c.Effective, c.Proof
-	if beside {
+	if len(c.Instead) == 0 {
 		findings = t.made(s, t.v.Fault.Changes, never)
 		findings = append(findings, t.made(s, c.With, never)...)
-		effective = join(t.v.Fault.Effective, c.Effective)
 	} else {
 		findings = t.made(s, c.Instead, never)
 		findings = append(findings, t.replaced(s, c.Instead, never)...)
 	}
-	if beside && c.Expect == "symptom" {
-		proof = join(t.v.Fault.Proof, c.Proof)
-	}
-	if beside && c.Expect != "symptom" && len(c.Proof) == 0 {
-		// Health beside a fault says something only where the fault was still there.
-		proof = t.v.Fault.StillApplied
-	}
-	findings = append(findings, t.waits(s, effective, never)...)
+	findings = append(findings, t.waits(s, p.Until, never)...)
 	findings = append(findings, t.enough(s, p))
-	findings = append(findings, t.readings(s, proof, never)...)
-	if c.Expect == "symptom" {
-		return append(findings, t.sick(p, s, "control "+b.id+" made the failure go away, which it should not")...)
+	findings = append(findings, t.readings(s, p.Proof, never)...)
+	if p.Symptom {
+		return append(findings, t.sick(p, s, "control "+b.Branch+" made the failure go away, which it should not")...)
 	}
-	findings = append(findings, t.absent(s, "control "+b.id+" shows the failure, which it should not"))
+	findings = append(findings, t.absent(s, "control "+b.Branch+" shows the failure, which it should not"))
 	return append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
 }
 
 // healthy holds bounds on probes against the samples.
-func (t *trial) healthy(p scenario.Phase, expectations []scenario.ProbeExpectation, s *stage, bad Outcome) []finding {
+func (t *trial) healthy(p plan.Phase, expectations []scenario.ProbeExpectation, s *stage, bad Outcome) []finding {
 	var findings []finding
 	for _, exp := range t.s.HealthyOf(t.v.ID, expectations) {
 		for _, c := range detect.ProbeCheck(exp, s.window) {
@@ -276,8 +266,4 @@ func (t *trial) left(s *stage) []finding {
 		return nil // the phase was not reached, which is said already
 	}
 	return append(findings, undone, same)
-}
-
-func join(a, b []scenario.ReadingExpectation) []scenario.ReadingExpectation {
-	return append(append([]scenario.ReadingExpectation{}, a...), b...)
 }

@@ -2,10 +2,10 @@ package judge
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -25,42 +25,18 @@ func count(symptom scenario.Symptom, w detect.Window) (hits, trials int) {
 	return hits, trials
 }
 
-// criterion says when an attempt shows the symptom, as a verb: "failed and took 1s to 2s".
-func criterion(c scenario.AttemptCriterion) string {
-	var parts []string
-	if c.Failed != nil {
-		parts = append(parts, map[bool]string{true: "failed", false: "succeeded"}[*c.Failed])
-	}
-	if c.Took != nil {
-		parts = append(parts, "took "+c.Took.String())
-	}
-	if len(parts) == 0 {
-		return "was made"
-	}
-	return strings.Join(parts, " and ")
-}
-
-// share is how many of the attempts must show the symptom.
-func share(symptom scenario.Symptom) *scenario.PercentRange {
-	if symptom.Share != nil {
-		return symptom.Share
-	}
-	all := scenario.Percent(1)
-	return &scenario.PercentRange{Min: &all}
-}
-
 // tally says how many attempts show the symptom: "3 of 50 attempts of lookup took 4.9s to 5.3s".
 func tally(symptom scenario.Symptom, hits, trials int) string {
-	return fmt.Sprintf("%d of %d attempts of %s %s", hits, trials, symptom.Probe, criterion(symptom.Attempt))
+	return fmt.Sprintf("%d of %d attempts of %s %s", hits, trials, symptom.Probe, symptom.Attempt.String())
 }
 
 // shown is the finding that the symptom is there. Lead begins the reason where it is not.
 func (t *trial) shown(s *stage, lead string) finding {
 	hits, trials := count(t.v.Symptom, s.window)
-	bound := share(t.v.Symptom)
+	bound := t.v.Symptom.Bound()
 	ok := trials > 0 && bound.Contains(float64(hits)/float64(max(trials, 1)))
 	return finding{
-		what: fmt.Sprintf("symptom: %s of the attempts of %s %s", bound, t.v.Symptom.Probe, criterion(t.v.Symptom.Attempt)),
+		what: fmt.Sprintf("symptom: %s of the attempts of %s %s", bound, t.v.Symptom.Probe, t.v.Symptom.Attempt.String()),
 		seen: fmt.Sprintf("%d of %d", hits, trials), ok: ok, outcome: Fail,
 		reason: fmt.Sprintf("%s: %s, %s expected", lead, tally(t.v.Symptom, hits, trials), bound),
 	}
@@ -70,14 +46,14 @@ func (t *trial) shown(s *stage, lead string) finding {
 func (t *trial) absent(s *stage, lead string) finding {
 	hits, trials := count(t.v.Symptom, s.window)
 	return finding{
-		what: fmt.Sprintf("symptom: no attempt of %s %s", t.v.Symptom.Probe, criterion(t.v.Symptom.Attempt)),
+		what: fmt.Sprintf("symptom: no attempt of %s %s", t.v.Symptom.Probe, t.v.Symptom.Attempt.String()),
 		seen: fmt.Sprintf("%d of %d", hits, trials), ok: trials > 0 && hits == 0, outcome: Fail,
 		reason: fmt.Sprintf("%s: %s", lead, tally(t.v.Symptom, hits, trials)),
 	}
 }
 
 // enough is the gate that the symptom's probe made its attempts: a rate over fewer says less than the scenario promises.
-func (t *trial) enough(s *stage, p scenario.Phase) finding {
+func (t *trial) enough(s *stage, p plan.Phase) finding {
 	made := len(s.window.Probe(t.v.Symptom.Probe))
 	return gate(
 		fmt.Sprintf("%s: at least %d attempts", t.v.Symptom.Probe, t.attempts), fmt.Sprint(made), made >= t.attempts,

@@ -1,9 +1,8 @@
 package judge
 
 import (
-	"cmp"
-
 	"github.com/relapse-k8s/relapse/harness/detect"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
@@ -19,17 +18,18 @@ type judgedPhase struct {
 	Phase
 	reason string
 	pooled *stage
+	plan   plan.Phase
 	fired  map[string]bool
 }
 
 func newTrial(s *scenario.Scenario, v *scenario.Variant, run rundir.Run, r *record) *trial {
-	t := &trial{s: s, v: v, r: r, repaired: repairedHere(v, run), offers: run.Offers}
-	t.branches = branches(s, v, t.repaired)
+	t := &trial{s: s, v: v, r: r, repaired: repairedHere(v, run), detection: plan.Detectors(s, v, offeredBy(run))}
+	t.lanes = plan.Lanes(s, v, t.repaired)
 	for _, p := range s.Probes {
 		if p.ID != v.Symptom.Probe {
 			continue
 		}
-		t.attempts = cmp.Or(run.Repeat, p.Attempts, 20)
+		t.attempts = plan.Attempts(v, p, scenario.Phase{Kind: "fault"}, run.Repeat)
 		if p.Background {
 			t.attempts = 1 // as many as fit beside the others
 		}
@@ -38,16 +38,16 @@ func newTrial(s *scenario.Scenario, v *scenario.Variant, run rundir.Run, r *reco
 	return t
 }
 
-func (t *trial) lane(b branch) *lane { return t.r.lane(t.v.ID + "/" + b.id) }
+func (t *trial) lane(b plan.Lane) *lane { return t.r.lane(b.Name) }
 
 func (t *trial) judge() judged {
 	j := judged{Variant: Variant{Name: t.v.ID, Outcome: Pass, Phases: []Phase{}}, t: t, phases: map[string]judgedPhase{}}
 	results := map[string]map[string]result{} // by lane, then phase
 	sick := t.baselineDoubt()
-	for _, b := range t.branches {
-		results[b.id] = t.judgeLane(b, sick)
+	for _, b := range t.lanes {
+		results[b.Branch] = t.judgeLane(b, sick)
 	}
-	for _, p := range phasesOf(t.branches) {
+	for _, p := range plan.Phases(t.lanes) {
 		phase := t.phase(p, results)
 		j.phases[phase.Name] = phase
 		j.Phases = append(j.Phases, phase.Phase)
@@ -67,10 +67,10 @@ func (t *trial) judge() judged {
 
 // judgeLane judges the phases of a lane. Where the baseline was sick or the fault never in effect, nothing may be concluded
 // from what came after.
-func (t *trial) judgeLane(b branch, doubt string) map[string]result {
+func (t *trial) judgeLane(b plan.Lane, doubt string) map[string]result {
 	l := t.lane(b)
 	results := map[string]result{}
-	for _, p := range b.phases() {
+	for _, p := range b.Phases {
 		findings := t.rule(p, b, l.look(p.String(), t.v.Symptom.Probe))
 		if doubt != "" && p.Kind != "baseline" {
 			doubted := gate("what came before allows conclusions", "it does not: "+doubt, false, "nothing can be concluded: "+doubt)
@@ -86,13 +86,13 @@ func (t *trial) judgeLane(b branch, doubt string) map[string]result {
 }
 
 // sharing returns the lanes that go through a phase.
-func (t *trial) sharing(p scenario.Phase) []branch {
+func (t *trial) sharing(p plan.Phase) []plan.Lane {
 	if p.ID == "" {
-		return t.branches
+		return t.lanes
 	}
-	var some []branch
-	for _, b := range t.branches {
-		if b.id == p.ID && (b.control != nil) == (p.Kind == "control") {
+	var some []plan.Lane
+	for _, b := range t.lanes {
+		if b.Branch == p.ID && (b.Control != nil) == (p.Kind == "control") {
 			some = append(some, b)
 		}
 	}
@@ -100,7 +100,7 @@ func (t *trial) sharing(p scenario.Phase) []branch {
 }
 
 // phase puts the lanes of a phase together.
-func (t *trial) phase(p scenario.Phase, results map[string]map[string]result) judgedPhase {
+func (t *trial) phase(p plan.Phase, results map[string]map[string]result) judgedPhase {
 	name := p.String()
 	var (
 		names  []string
@@ -108,11 +108,11 @@ func (t *trial) phase(p scenario.Phase, results map[string]map[string]result) ju
 		own    []result
 	)
 	shared := t.sharing(p)
-	all := judgedPhase{Phase: Phase{Name: name, Outcome: Pass, Probes: map[string]Samples{}}}
+	all := judgedPhase{plan: p, Phase: Phase{Name: name, Outcome: Pass, Probes: map[string]Samples{}}}
 	whole := true
 	for _, b := range shared {
 		l := t.lane(b)
-		names, stages, own = append(names, l.name), append(stages, l.stage(name)), append(own, results[b.id][name])
+		names, stages, own = append(names, l.name), append(stages, l.stage(name)), append(own, results[b.Branch][name])
 		whole = whole && l.stage(name).begun && l.stage(name).ended
 	}
 	all.pooled = pool(stages)
@@ -134,8 +134,7 @@ func (t *trial) phase(p scenario.Phase, results map[string]map[string]result) ju
 			}
 		}
 	}
-	due := t.due(p, shared[0])
-	all.Detectors, all.fired = t.detected(due, stages, all.pooled, t.wide(p, due, t.lanes(shared), all.pooled))
+	all.Detectors, all.fired = t.detected(p, stages, all.pooled, t.wide(p, p.Fires, t.recorded(shared), all.pooled))
 	for _, probe := range t.s.Probes {
 		if sum := detect.Summarize(all.pooled.window.Probe(probe.ID)); sum.Count > 0 {
 			all.Probes[probe.ID] = Samples{Count: sum.Count, Failed: sum.Failed, Min: sum.Fastest, P50: sum.P50, P99: sum.P99, Max: sum.Slow}
@@ -144,7 +143,7 @@ func (t *trial) phase(p scenario.Phase, results map[string]map[string]result) ju
 	return all
 }
 
-func (t *trial) lanes(some []branch) []*lane {
+func (t *trial) recorded(some []plan.Lane) []*lane {
 	var lanes []*lane
 	for _, b := range some {
 		lanes = append(lanes, t.lane(b))
@@ -153,16 +152,11 @@ func (t *trial) lanes(some []branch) []*lane {
 }
 
 // wideFindings asks the detectors that look at the whole machine, once for all lanes.
-func (t *trial) wideFindings(p scenario.Phase, shared []branch, pooled *stage) []finding {
-	due := t.due(p, shared[0])
-	if due == nil {
-		return nil
-	}
+func (t *trial) wideFindings(p plan.Phase, shared []plan.Lane, pooled *stage) []finding {
 	var findings []finding
-	for _, d := range t.detection() {
-		if hostWide(d) {
-			fires := *due && d.Expect != scenario.ExpectSilent
-			findings = append(findings, t.detector(p, d, fires, decide(d, t.wide(p, &fires, t.lanes(shared), pooled))))
+	for _, d := range t.detection {
+		if fires := plan.Fires(d, p); fires != nil && hostWide(d) {
+			findings = append(findings, t.detector(p, d, *fires, decide(d, t.wide(p, fires, t.recorded(shared), pooled))))
 		}
 	}
 	return findings
@@ -170,12 +164,12 @@ func (t *trial) wideFindings(p scenario.Phase, shared []branch, pooled *stage) [
 
 // baselineDoubt is what a detector of the whole machine saw before the fault, which puts every lane in doubt.
 func (t *trial) baselineDoubt() string {
-	p := scenario.Phase{Kind: "baseline"}
+	p := t.lanes[0].Phases[0]
 	var stages []*stage
-	for _, b := range t.branches {
+	for _, b := range t.lanes {
 		stages = append(stages, t.lane(b).look(p.String(), t.v.Symptom.Probe))
 	}
-	for _, f := range t.wideFindings(p, t.branches, pool(stages)) {
+	for _, f := range t.wideFindings(p, t.lanes, pool(stages)) {
 		if !f.ok {
 			return f.reason
 		}

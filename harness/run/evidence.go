@@ -14,6 +14,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/readers"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 )
@@ -36,9 +37,9 @@ func fileName(parts ...string) string {
 	}, strings.Join(parts, "_"))
 }
 
-// collect keeps the output of the documented commands, from one lane of each variant, before and under the fault.
-func (l *lane) collect(ctx context.Context, phase string) error {
-	if !l.collects || phase != "baseline" && phase != "fault" {
+// collect keeps the output of the documented commands.
+func (l *lane) collect(ctx context.Context, p plan.Phase) error {
+	if !p.Collects {
 		return nil
 	}
 	for _, command := range l.Scenario.Evidence {
@@ -56,7 +57,7 @@ func (l *lane) collect(ctx context.Context, phase string) error {
 				return err
 			}
 			title := strings.Join(command.Run, " ")
-			name := fileName(l.name, phase, place, title) + ".txt"
+			name := fileName(l.name, l.phase, place, title) + ".txt"
 			if err := os.WriteFile(filepath.Join(l.dir, rundir.EvidenceDir, name), []byte(output), 0o644); err != nil {
 				return err
 			}
@@ -67,9 +68,9 @@ func (l *lane) collect(ctx context.Context, phase string) error {
 }
 
 // capture keeps the packets of the pod that notices the symptom, until the returned function is called.
-func (l *lane) capture(ctx context.Context, phase string) (stop func()) {
+func (l *lane) capture(ctx context.Context, p plan.Phase) (stop func()) {
 	nothing := func() {}
-	if phase == "baseline" || phase == "restored" {
+	if !p.Captures {
 		return nothing
 	}
 	for _, probe := range l.Scenario.Probes {
@@ -80,7 +81,7 @@ func (l *lane) capture(ctx context.Context, phase string) (stop func()) {
 		if err != nil {
 			return nothing
 		}
-		return l.captureAt(ctx, phase, places[0])
+		return l.captureAt(ctx, p.String(), places[0])
 	}
 	return nothing
 }

@@ -14,20 +14,18 @@ import (
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/fingerprint"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/harness/site"
 )
 
-// lane is one cluster going through the phases, with one remedy, or one control, or neither.
+// lane is one cluster going through the phases.
 type lane struct {
 	*engine
 	variant *scenario.Variant
 	name    string
-	remedy  *scenario.Remedy
-	control *scenario.Control
-	// collects is whether the documented commands' output is kept from this lane.
-	collects bool
+	phases  []plan.Phase
 
 	site  *site.Site
 	phase string
@@ -35,19 +33,6 @@ type lane struct {
 	watched []sight
 	series  int
 	before  map[string]fingerprint.Fingerprint
-}
-
-// phase is what makes a phase: changes, then waits, then samples.
-type phase struct {
-	name string
-	// undo lists steps to undo first, last one first; apply lists steps to make then.
-	undo, apply []scenario.Step
-	// until lists readings to wait for before anything is sampled.
-	until []scenario.ReadingExpectation
-	// healthy is whether the cluster should be well: its probes are waited for.
-	healthy bool
-	// symptom is whether the failure should show, and its detectors fire.
-	symptom bool
 }
 
 func (l *lane) add(e history.Event) {
@@ -60,7 +45,13 @@ func (l *lane) add(e history.Event) {
 
 // run takes the lane through its phases. What goes wrong is an event; the cluster goes away in any case.
 func (l *lane) run(ctx context.Context) {
-	err := l.phases(ctx)
+	if l.Slots != nil {
+		// Others' lanes may have been waited for: that is not this run's time.
+		var cancel func()
+		ctx, cancel = context.WithTimeoutCause(ctx, l.Timeout, fmt.Errorf("the lane took longer than its limit of %s", l.Timeout))
+		defer cancel()
+	}
+	err := l.live(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx) // what fails after that says only that the cluster has gone
 	}
@@ -70,7 +61,7 @@ func (l *lane) run(ctx context.Context) {
 	l.status(l.name, "")
 }
 
-func (l *lane) phases(ctx context.Context) (err error) {
+func (l *lane) live(ctx context.Context) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -98,15 +89,14 @@ func (l *lane) phases(ctx context.Context) (err error) {
 		return err
 	}
 	defer l.follow(ctx)()
-	if err := l.do(ctx, phase{name: "baseline", healthy: true}); err != nil {
-		return err
-	}
-	if err := l.takeFingerprints(ctx); err != nil {
-		return err
-	}
-	for _, p := range l.course() {
+	for _, p := range l.phases {
 		if err := l.do(ctx, p); err != nil {
 			return err
+		}
+		if p.Kind == "baseline" {
+			if err := l.takeFingerprints(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if err := cluster.Settle(ctx); err != nil {
@@ -116,68 +106,40 @@ func (l *lane) phases(ctx context.Context) (err error) {
 	return nil
 }
 
-// course lists the phases after the baseline.
-func (l *lane) course() []phase {
-	fault := l.variant.Fault
-	with := func(more []scenario.ReadingExpectation) []scenario.ReadingExpectation {
-		return append(slices.Clone(fault.Effective), more...)
-	}
-	course := []phase{{name: "fault", apply: fault.Changes, until: fault.Effective, symptom: !l.repaired(l.variant)}}
-	left := fault.Changes
-	switch {
-	case l.remedy != nil:
-		course = append(course,
-			phase{name: "remedy/" + l.remedy.ID, apply: l.remedy.Changes, until: l.remedy.Effective},
-			phase{name: "relapse/" + l.remedy.ID, undo: l.remedy.Changes, until: with(l.remedy.Relapse), symptom: true})
-	case l.control != nil && len(l.control.Instead) > 0:
-		// A near miss takes the fault's place.
-		left = l.control.Instead
-		course = append(course, phase{
-			name: "control/" + l.control.ID, undo: fault.Changes, apply: l.control.Instead, until: l.control.Effective, symptom: l.control.Expect == "symptom",
-		})
-	case l.control != nil:
-		left = append(slices.Clone(fault.Changes), l.control.With...)
-		course = append(course, phase{
-			name: "control/" + l.control.ID, apply: l.control.With, until: with(l.control.Effective), symptom: l.control.Expect == "symptom",
-		})
-	}
-	return append(course, phase{name: "restored", undo: left, healthy: true})
-}
-
 func (l *lane) logs() string {
 	return filepath.Join(l.dir, rundir.EvidenceDir, "logs", strings.ReplaceAll(l.name, "/", "-"))
 }
 
 // do takes the cluster through one phase.
-func (l *lane) do(ctx context.Context, p phase) error {
+func (l *lane) do(ctx context.Context, p plan.Phase) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	l.phase = p.name
+	l.phase = p.String()
 	l.add(history.Event{Kind: history.PhaseBegin})
-	l.status(l.name, p.name)
-	if err := l.undo(ctx, p.undo); err != nil {
+	l.status(l.name, l.phase)
+	if err := l.undo(ctx, p.Undo); err != nil {
 		return err
 	}
-	for _, step := range p.apply {
-		l.status(l.name, p.name+": "+step.Use.Name)
+	for _, step := range p.Apply {
+		l.status(l.name, l.phase+": "+step.Use.Name)
 		if err := l.change(step, "apply", l.site.Apply(ctx, step)); err != nil {
 			return err
 		}
 	}
-	if p.healthy {
+	if p.Settles {
 		// A sick cluster before the fault tells nothing; one that stays sick afterwards is for the judge to see.
-		if err := l.waitHealthy(ctx); err != nil && p.name == "baseline" {
+		if err := l.waitHealthy(ctx); err != nil && p.Kind == "baseline" {
 			return fmt.Errorf("the cluster was not healthy before the fault: %w", err)
 		}
 	}
-	if err := l.waitFor(ctx, p.until); err != nil {
+	if err := l.waitFor(ctx, p.Until); err != nil {
 		return err
 	}
 	if err := l.observe(ctx, p); err != nil {
 		return err
 	}
-	if err := l.pause(ctx, p.name); err != nil {
+	if err := l.pause(ctx, l.phase); err != nil {
 		return err
 	}
 	l.add(history.Event{Kind: history.PhaseEnd})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,13 +11,14 @@ import (
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/probes"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
 // observe samples the probes between two readings, with readings in between for the picture.
-func (l *lane) observe(ctx context.Context, p phase) error {
-	stopCapture := l.capture(ctx, p.name)
+func (l *lane) observe(ctx context.Context, p plan.Phase) error {
+	stopCapture := l.capture(ctx, p)
 	defer stopCapture()
 	if err := l.readings(ctx, "begin"); err != nil {
 		return err
@@ -38,24 +38,24 @@ func (l *lane) observe(ctx context.Context, p phase) error {
 			}
 		}
 	})
-	err := l.sampleAll(ctx, p.name)
+	err := l.sampleAll(ctx, p.Phase)
 	cancel()
 	watching.Wait()
 	if err = errors.Join(err, l.readings(ctx, "end")); err != nil {
 		return err
 	}
-	if p.symptom {
+	if p.Symptom {
 		if err := l.waitForDetectors(ctx); err != nil {
 			return err
 		}
 	}
-	return l.collect(ctx, p.name)
+	return l.collect(ctx, p)
 }
 
 // waitForDetectors gives detectors that speak late the time to do so, such as a message of the kernel that is limited to a
 // few in five seconds over the whole machine. That one stays silent is for the judge to see.
 func (l *lane) waitForDetectors(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, detectLimit)
+	ctx, cancel := context.WithTimeout(ctx, plan.DetectLimit)
 	defer cancel()
 	for {
 		silent := l.silent()
@@ -83,9 +83,8 @@ func (l *lane) silent() []string {
 	so := append(l.seen(), history.Event{T: l.history.Since(time.Now()), Lane: l.name, Phase: l.phase, Kind: history.PhaseEnd})
 	window := detect.WindowOf(so, l.name, l.phase, l.variant.Symptom.Probe, nodes)
 	var silent []string
-	for _, d := range l.Scenario.Detection {
-		missing := slices.ContainsFunc(d.Needs, func(need string) bool { return !l.engine.run.Offers[need].OK })
-		if missing || d.Expect == scenario.ExpectSilent || !scenario.Applies(d.Variants, l.variant.ID) {
+	for _, d := range plan.Detectors(l.Scenario, l.variant, l.offered) {
+		if d.Expect == scenario.ExpectSilent {
 			continue
 		}
 		if detector, ok := d.Use.Config.(detect.Detector); ok && !detector.Decide(window).Fired {
@@ -120,16 +119,8 @@ func (l *lane) from(probe scenario.Probe) (*agent.Conn, error) {
 	return l.site.Agent(places[0])
 }
 
-// attempts is how many attempts a probe makes in a phase.
-func (l *lane) attempts(probe scenario.Probe, phase string) int {
-	if l.Repeat > 0 && probe.ID == l.variant.Symptom.Probe && phase != "baseline" && phase != "restored" {
-		return l.Repeat
-	}
-	return probe.Attempts
-}
-
 // sampleAll runs the foreground probes to their end, and the background ones for as long as that takes.
-func (l *lane) sampleAll(ctx context.Context, phase string) error {
+func (l *lane) sampleAll(ctx context.Context, phase scenario.Phase) error {
 	background, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var front, back sync.WaitGroup
@@ -142,7 +133,7 @@ func (l *lane) sampleAll(ctx context.Context, phase string) error {
 		if probe.Background {
 			back.Go(func() { errs[i] = l.sample(background, probe, first, 0) })
 		} else {
-			front.Go(func() { errs[i] = l.sample(ctx, probe, first, l.attempts(probe, phase)) })
+			front.Go(func() { errs[i] = l.sample(ctx, probe, first, plan.Attempts(l.variant, probe, phase, l.Repeat)) })
 		}
 	}
 	front.Wait()
@@ -177,7 +168,7 @@ func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, first, atte
 func (l *lane) waitHealthy(ctx context.Context) error {
 	own := l.Scenario.ProbesOf(l.variant.ID)
 	errs := make([]error, len(own))
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	ctx, cancel := context.WithTimeout(ctx, plan.ReadyLimit)
 	defer cancel()
 	l.series++
 	number := l.series * seriesNumbers
@@ -185,7 +176,7 @@ func (l *lane) waitHealthy(ctx context.Context) error {
 	for i, probe := range own {
 		all.Go(func() {
 			begin, row, last := time.Now(), 0, "nothing"
-			for try := 0; row < readyInRow && ctx.Err() == nil; try++ {
+			for try := 0; row < plan.ReadyInRow && ctx.Err() == nil; try++ {
 				err := l.eachSample(ctx, probe, number+try, 1, func(s probes.Sample) {
 					row++
 					last = fmt.Sprintf("%d successes in a row", row)
@@ -202,10 +193,10 @@ func (l *lane) waitHealthy(ctx context.Context) error {
 				}
 			}
 			l.add(history.Event{Kind: history.KindWait, Wait: &history.Wait{
-				For: fmt.Sprintf("probe %s: %d successes in a row", probe.ID, readyInRow), Last: last, Took: time.Since(begin).Seconds(), OK: row >= readyInRow,
+				For: fmt.Sprintf("probe %s: %d successes in a row", probe.ID, plan.ReadyInRow), Last: last, Took: time.Since(begin).Seconds(), OK: row >= plan.ReadyInRow,
 			}})
-			if row < readyInRow {
-				errs[i] = fmt.Errorf("probe %s did not succeed %d times in a row within %s; last seen: %s", probe.ID, readyInRow, readyLimit, last)
+			if row < plan.ReadyInRow {
+				errs[i] = fmt.Errorf("probe %s did not succeed %d times in a row within %s; last seen: %s", probe.ID, plan.ReadyInRow, plan.ReadyLimit, last)
 			}
 		})
 	}
@@ -223,7 +214,8 @@ func rest(ctx context.Context) {
 	}
 }
 
-// waitFor waits for readings, all within one limit. That one does not come is for the judge to see.
+// waitFor waits for readings, all within one limit. That one does not come is for the judge to see; one that nobody gives cannot
+// come and is not waited for.
 func (l *lane) waitFor(ctx context.Context, expectations []scenario.ReadingExpectation) error {
 	if len(expectations) == 0 {
 		return nil
@@ -233,7 +225,7 @@ func (l *lane) waitFor(ctx context.Context, expectations []scenario.ReadingExpec
 	if err != nil {
 		return err
 	}
-	limited, cancel := context.WithTimeout(ctx, effectiveLimit)
+	limited, cancel := context.WithTimeout(ctx, plan.EffectiveLimit)
 	defer cancel()
 	for _, expectation := range expectations {
 		what, seen, ok := detect.WaitFor(expectation), "", false
@@ -242,7 +234,7 @@ func (l *lane) waitFor(ctx context.Context, expectations []scenario.ReadingExpec
 			if err != nil {
 				return err
 			}
-			if seen, ok = detect.ReadingNow(expectation, begin, now); ok || limited.Err() != nil {
+			if seen, ok = detect.ReadingNow(expectation, begin, now); ok || limited.Err() != nil || !detect.Given(expectation, now) {
 				break
 			}
 			l.status(l.name, fmt.Sprintf("%s: waiting until %s; now %s", l.phase, what, seen))

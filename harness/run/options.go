@@ -3,8 +3,11 @@
 package run
 
 import (
+	"context"
 	"io"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -32,7 +35,7 @@ type Options struct {
 	Prompt io.Writer
 	// Seed of every random choice.
 	Seed uint64
-	// Timeout of the whole run; what must be undone is undone all the same.
+	// Timeout of the whole run, or with Slots of each lane; what must be undone is undone all the same.
 	Timeout time.Duration
 	// Out is the folder that run folders are made in.
 	Out string
@@ -40,21 +43,20 @@ type Options struct {
 	AllowHostChanges bool
 	// Command is what a person would type to run this again.
 	Command []string
+	// Slots, where not nil, is a limit on the lanes at once that runs side by side share: a lane takes one while it lives.
+	Slots *semaphore.Weighted
+	// Seated, where not nil, is called once no lane waits for a slot any more.
+	Seated func()
+	// Alone, where not nil, is called before the first lane that changes the host: it returns when nothing else will run here
+	// until the end of this run.
+	Alone func(context.Context) error
 	// Watch, where not nil, sees every event as it is written down; Status hears what a lane is waiting for.
 	Watch  func(history.Event)
 	Status func(lane, doing string)
 }
 
-// Every limit of the engine in one place.
+// Every limit of the engine in one place, but those that are part of the plan.
 const (
-	// readyLimit bounds the wait for a healthy cluster before the baseline and after the fault; readyInRow is how many attempts
-	// of every probe must succeed one after the other: enough that each backend of a Service has had its turn.
-	readyLimit = 15 * time.Second
-	readyInRow = 10
-	// effectiveLimit bounds the wait for a change to take effect.
-	effectiveLimit = 30 * time.Second
-	// detectLimit bounds the wait for detectors; the kernel's own limit for its messages is a few in 5 s.
-	detectLimit = 7 * time.Second
 	// pollEvery is how often a wait looks, and readEvery how often readings are taken for the picture.
 	pollEvery = 50 * time.Millisecond
 	readEvery = 250 * time.Millisecond

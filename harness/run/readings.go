@@ -110,18 +110,10 @@ func (l *lane) take(ctx context.Context) ([]history.Reading, error) {
 // steps lists the ids of all steps that this lane may make.
 func (l *lane) steps() []string {
 	var ids []string
-	add := func(steps []scenario.Step) {
-		for _, step := range steps {
+	for _, p := range l.phases {
+		for _, step := range p.Apply {
 			ids = append(ids, step.ID)
 		}
-	}
-	add(l.variant.Fault.Changes)
-	if l.remedy != nil {
-		add(l.remedy.Changes)
-	}
-	if l.control != nil {
-		add(l.control.With)
-		add(l.control.Instead)
 	}
 	return ids
 }

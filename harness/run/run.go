@@ -18,6 +18,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/scenario"
@@ -44,8 +45,11 @@ type engine struct {
 // Run takes the scenario through its phases and returns the run folder, which holds everything that was seen. An error means
 // that there is no run to judge: what goes wrong in the cluster is part of the history.
 func Run(ctx context.Context, o Options) (dir string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the run took longer than its limit of %s", o.Timeout))
-	defer cancel()
+	if o.Slots == nil {
+		var cancel func()
+		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the run took longer than its limit of %s", o.Timeout))
+		defer cancel()
+	}
 	for i := range o.Scenario.Variants {
 		if errs := o.Provider.Check(workload(o.Scenario, &o.Scenario.Variants[i])); len(errs) > 0 {
 			return "", fmt.Errorf("scenario %s: workload: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
@@ -131,7 +135,7 @@ func (e *engine) begin(ctx context.Context, start time.Time, offers map[string]c
 			e.run.Skipped[v.ID] = why
 		}
 	}
-	dir, err := makeFolder(e.Out, start.Format("20060102-150405")+"-"+s.Metadata.ID+"-"+e.Provider.Name())
+	dir, err := rundir.MakeFolder(e.Out, start.Format("20060102-150405")+"-"+s.Metadata.ID+"-"+e.Provider.Name())
 	if err != nil {
 		return err
 	}
@@ -141,23 +145,6 @@ func (e *engine) begin(ctx context.Context, start time.Time, offers map[string]c
 		rundir.WriteFile(dir, rundir.ScenarioFile, e.Source),
 		rundir.WriteJSON(dir, rundir.RunFile, e.run),
 	)
-}
-
-// makeFolder makes a folder that was not there; two runs may begin in the same second.
-func makeFolder(in, name string) (string, error) {
-	if err := os.MkdirAll(in, 0o755); err != nil {
-		return "", err
-	}
-	for try := 1; ; try++ {
-		dir := filepath.Join(in, name)
-		if try > 1 {
-			dir = fmt.Sprintf("%s-%d", dir, try)
-		}
-		err := os.Mkdir(dir, 0o755)
-		if err == nil || !errors.Is(err, os.ErrExist) || try == 1000 {
-			return dir, err
-		}
-	}
 }
 
 // skip says why a variant cannot run here, or nothing.
@@ -217,41 +204,46 @@ func (e *engine) lanes(ctx context.Context) {
 	}
 	var all sync.WaitGroup
 	for _, l := range together {
-		all.Go(func() { l.run(ctx) })
+		leave := e.slot(ctx)
+		all.Go(func() {
+			defer leave()
+			l.run(ctx)
+		})
+	}
+	if e.Seated != nil {
+		e.Seated()
 	}
 	all.Wait()
+	if len(alone) > 0 && e.Alone != nil {
+		if err := e.Alone(ctx); err != nil {
+			e.history.Add(history.Event{Kind: history.KindError, Text: err.Error()})
+			return
+		}
+	}
 	for _, l := range alone {
 		l.run(ctx)
 	}
 }
 
-// plan splits a variant into lanes: one for each remedy and each control, so that a run takes as long as its slowest remedy.
+// slot waits until one more lane may live, or until ctx ends, of which the lane itself will tell.
+func (e *engine) slot(ctx context.Context) (leave func()) {
+	if e.Slots == nil || e.Slots.Acquire(ctx, 1) != nil {
+		return func() {}
+	}
+	return func() { e.Slots.Release(1) }
+}
+
+// plan makes the lanes of a variant.
 func (e *engine) plan(v *scenario.Variant) []*lane {
 	var lanes []*lane
-	add := func(name string, remedy *scenario.Remedy, control *scenario.Control) {
-		lanes = append(lanes, &lane{engine: e, variant: v, name: v.ID + "/" + name, remedy: remedy, control: control, collects: len(lanes) == 0})
-	}
-	applies := func(variants []string) bool { return len(variants) == 0 || slices.Contains(variants, v.ID) }
-	if !e.repaired(v) {
-		for i := range e.Scenario.Remedies {
-			if r := &e.Scenario.Remedies[i]; applies(r.Variants) {
-				add(r.ID, r, nil)
-			}
-		}
-		for i := range e.Scenario.Controls {
-			if c := &e.Scenario.Controls[i]; applies(c.Variants) {
-				add(c.ID, nil, c)
-			}
-		}
-	}
-	if len(lanes) == 0 {
-		add("main", nil, nil)
+	for _, l := range plan.Lanes(e.Scenario, v, plan.Repaired(v, e.offered)) {
+		lanes = append(lanes, &lane{engine: e, variant: v, name: l.Name, phases: l.Phases})
 	}
 	return lanes
 }
 
-// repaired is whether the failure is not expected to show on this cluster.
-func (e *engine) repaired(v *scenario.Variant) bool { return e.run.Offers[v.RepairedBy].OK }
+// offered is whether the cluster gives something.
+func (e *engine) offered(need string) bool { return e.run.Offers[need].OK }
 
 // note keeps the namespaces of a lane in run.json, so that log lines can be told apart when an old run is judged again.
 func (e *engine) note(lane string, cluster clusters.Cluster) error {

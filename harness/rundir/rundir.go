@@ -4,6 +4,7 @@ package rundir
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,6 +57,23 @@ type Offer struct {
 	OK bool `json:"ok"`
 	// Why says how it was found out, or what is missing.
 	Why string `json:"why,omitempty"`
+}
+
+// MakeFolder makes a folder that was not there; two runs may begin in the same second.
+func MakeFolder(in, name string) (string, error) {
+	if err := os.MkdirAll(in, 0o755); err != nil {
+		return "", err
+	}
+	for try := 1; ; try++ {
+		dir := filepath.Join(in, name)
+		if try > 1 {
+			dir = fmt.Sprintf("%s-%d", dir, try)
+		}
+		err := os.Mkdir(dir, 0o755)
+		if err == nil || !errors.Is(err, os.ErrExist) || try == 1000 {
+			return dir, err
+		}
+	}
 }
 
 // WriteJSON writes v to a file of the folder, whole or not at all.

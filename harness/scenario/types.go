@@ -74,6 +74,8 @@ type Topology struct {
 	Nodes int `json:"nodes" jsonschema:"minimum=1,maximum=9"`
 	// PodNetwork is how packets get from node to node: routes on the nodes' network, or VXLAN. Default: routes.
 	PodNetwork string `json:"podNetwork,omitempty" jsonschema:"enum=routes,enum=vxlan"`
+	// Exclusive is true where the labs need so much of the machine that no other scenario's should run beside them.
+	Exclusive bool `json:"exclusive,omitempty"`
 }
 
 // Probe samples one thing, attempt by attempt. Beside these fields it has exactly one more, whose name says what kind of

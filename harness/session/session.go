@@ -52,3 +52,18 @@ func Conclude(dir string, cat scenario.Catalogues) (judge.Verdict, error) {
 	}
 	return verdict, reports.Write(dir, data)
 }
+
+// Data reads a run folder for the reports. Its scenario may be one that this relapse does not understand any more.
+func Data(dir string, cat scenario.Catalogues) (reports.Data, error) {
+	path := filepath.Join(dir, rundir.ScenarioFile)
+	source, err := os.ReadFile(path)
+	var s *scenario.Scenario
+	if err == nil {
+		s, err = scenario.Parse(path, source, cat)
+	}
+	data, readErr := reports.FromDir(dir, s)
+	if err != nil {
+		data.Problems = append(data.Problems, fmt.Sprintf("The scenario could not be read: %v.", err))
+	}
+	return data, readErr
+}

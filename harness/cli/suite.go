@@ -1,0 +1,136 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/relapse-k8s/relapse/harness/catalogue"
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/harness/suite"
+	"github.com/relapse-k8s/relapse/reports"
+	"github.com/relapse-k8s/relapse/scenarios"
+)
+
+// isSuite is whether the command line asks for more than one run.
+func (f *runFlags) isSuite(args []string) bool { return f.all || len(f.labels) > 0 || len(args) > 1 }
+
+// chosen is a scenario that the suite runs.
+type chosen struct {
+	name     string
+	scenario *scenario.Scenario
+	source   []byte
+}
+
+func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
+	for _, flag := range []string{"variant", "pause-at", "keep"} {
+		if c.Flags().Changed(flag) {
+			return usagef("--%s is for one scenario", flag)
+		}
+	}
+	if err := f.check(); err != nil {
+		return err
+	}
+	list, err := f.choose(args)
+	if err != nil {
+		return err
+	}
+	provider, err := f.provider()
+	if err != nil {
+		return err
+	}
+	progress := newSuiteProgress(c.OutOrStdout(), f.quiet || f.json, list)
+	options := suite.Options{Catalogues: catalogue.All(), Jobs: f.jobs, Out: f.out, Command: f.suiteCommand(args), Watch: progress}
+	for _, one := range list {
+		options.Runs = append(options.Runs, f.options(provider, one.name, one.scenario, one.source))
+	}
+	progress.begin(f.seed, f.jobs)
+	result, err := suite.Run(c.Context(), options)
+	progress.end()
+	if err = errors.Join(err, f.suiteReport(c, result)); err != nil {
+		return coded{exitCode(judge.Worst(result.Outcome, judge.Inconclusive)), err}
+	}
+	return byOutcome(result.Outcome)
+}
+
+// choose loads the scenarios that were named, or all, and leaves out those without any of the labels.
+func (f *runFlags) choose(args []string) ([]chosen, error) {
+	if f.all && len(args) > 0 {
+		return nil, usage(errors.New("--all leaves no scenario to name"))
+	}
+	names := args
+	if len(names) == 0 {
+		var err error
+		if names, err = scenarios.IDs(); err != nil {
+			return nil, err
+		}
+	}
+	var list []chosen
+	var known []string
+	for _, name := range names {
+		s, source, err := load(name)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(list, func(other chosen) bool { return other.scenario.Metadata.ID == s.Metadata.ID }) {
+			return nil, usagef("%s is named twice", s.Metadata.ID)
+		}
+		own := append([]string{s.Metadata.Layer}, s.Metadata.Labels...)
+		known = append(known, own...)
+		if len(f.labels) == 0 || slices.ContainsFunc(f.labels, func(label string) bool { return slices.Contains(own, label) }) {
+			list = append(list, chosen{name, s, source})
+		}
+	}
+	if len(list) == 0 {
+		slices.Sort(known)
+		return nil, usagef("no scenario has the label %s; there are %s", strings.Join(f.labels, " or "), strings.Join(slices.Compact(known), ", "))
+	}
+	return list, nil
+}
+
+// suiteCommand is what a person would type to run this again.
+func (f *runFlags) suiteCommand(args []string) []string {
+	one := f.command("--all")
+	if len(args) > 0 {
+		one = slices.Concat(one[:2], args, one[3:])
+	}
+	for _, label := range f.labels {
+		one = append(one, "--label", label)
+	}
+	return append(one, "--jobs", fmt.Sprint(f.jobs))
+}
+
+// suiteReport tells what came out of a suite.
+func (f *runFlags) suiteReport(c *cobra.Command, result reports.Suite) error {
+	if summary := os.Getenv("GITHUB_STEP_SUMMARY"); summary != "" {
+		if err := appendFile(summary, reports.SuiteMarkdown(result)); err != nil {
+			return err
+		}
+	}
+	out := c.OutOrStdout()
+	if f.json {
+		return printJSON(out, result)
+	}
+	return reports.SuiteTerminal(out, result, width(out), colored(out))
+}
+
+// completeLabels completes the labels and layers of all scenarios.
+func completeLabels(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	ids, err := scenarios.IDs()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var labels []string
+	for _, id := range ids {
+		if s, _, err := load(id); err == nil {
+			labels = append(append(labels, s.Metadata.Layer), s.Metadata.Labels...)
+		}
+	}
+	slices.Sort(labels)
+	return slices.Compact(labels), cobra.ShellCompDirectiveNoFileComp
+}

@@ -1,0 +1,123 @@
+// Package suite runs many scenarios as one: as many labs at once as the machine bears, and one page over all reports.
+package suite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/run"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/harness/session"
+	"github.com/relapse-k8s/relapse/reports"
+)
+
+// Folder is where in OUT the folders of suites are.
+const Folder = "suite"
+
+// Options are how to run a suite.
+type Options struct {
+	// Runs are the scenarios with all that a run of one alone would be given.
+	Runs []run.Options
+	// Catalogues are what the scenarios may name, for the judge.
+	Catalogues scenario.Catalogues
+	// Jobs is how many labs there may be at once.
+	Jobs int
+	// Out is the folder that holds the run folders.
+	Out string
+	// Command is what a person would type to run this again.
+	Command []string
+	// Watch hears how far the scenarios are.
+	Watch Watcher
+}
+
+// Watcher hears how far the scenarios of a suite are. Several may speak at once.
+type Watcher interface {
+	// Begin is called when a scenario begins, End when it has been judged.
+	Begin(s *scenario.Scenario)
+	End(result reports.SuiteRun)
+	// Event and Status are those of a run's lanes.
+	Event(s *scenario.Scenario, e history.Event)
+	Status(s *scenario.Scenario, lane, doing string)
+}
+
+// Run runs the scenarios and writes the suite's folder, whose path it returns.
+func Run(ctx context.Context, o Options) (reports.Suite, error) {
+	start := time.Now()
+	first := o.Runs[0]
+	s := reports.Suite{
+		Start: start.Format(time.RFC3339Nano), Command: o.Command, Cluster: first.Provider.Name(), Proxy: first.Proxy, Seed: first.Seed, Jobs: o.Jobs,
+		Scenarios: make([]reports.SuiteRun, len(o.Runs)), Outcome: judge.Skipped,
+	}
+	var err error
+	if s.Dir, err = rundir.MakeFolder(filepath.Join(o.Out, Folder), start.Format("20060102-150405")); err != nil {
+		return s, err
+	}
+	turns := &turns{slots: semaphore.NewWeighted(int64(o.Jobs)), alone: semaphore.NewWeighted(1), begun: make(chan struct{})}
+	var all sync.WaitGroup
+	for _, i := range order(o.Runs) {
+		turn := turns.next(ctx, o.Runs[i].Scenario.Topology.Exclusive)
+		all.Go(func() {
+			defer turn.over()
+			s.Scenarios[i] = o.one(ctx, o.Runs[i], turn)
+			o.Watch.End(s.Scenarios[i])
+		})
+		turn.settled()
+	}
+	close(turns.begun)
+	all.Wait()
+	for i := range s.Scenarios {
+		s.Outcome = judge.Worst(s.Outcome, s.Scenarios[i].Outcome)
+		err = errors.Join(err, relative(s.Dir, &s.Scenarios[i]))
+	}
+	s.Took = time.Since(start).Seconds()
+	return s, errors.Join(err, reports.WriteSuite(s), session.Latest(o.Out, Folder, s.Dir))
+}
+
+// one runs a scenario when its turn has come.
+func (o Options) one(ctx context.Context, options run.Options, turn *turn) reports.SuiteRun {
+	s := options.Scenario
+	result := reports.SuiteRun{Scenario: s.Metadata.ID, Title: s.Metadata.Title}
+	if ctx.Err() != nil {
+		result.Outcome, result.Reason = judge.Inconclusive, fmt.Sprintf("it was never begun: %v", context.Cause(ctx))
+		return result
+	}
+	o.Watch.Begin(s)
+	options.Slots, options.Seated, options.Alone = turn.slots, turn.seated, turn.wholeMachine
+	options.Watch = func(e history.Event) { o.Watch.Event(s, e) }
+	options.Status = func(lane, doing string) { o.Watch.Status(s, lane, doing) }
+	start := time.Now()
+	dir, verdict, err := session.Run(ctx, options, o.Catalogues)
+	result.Took = time.Since(start).Seconds()
+	result.Outcome, result.Reason, result.Run, result.Claims = verdict.Outcome, verdict.Reason, dir, reports.Count(verdict.Claims)
+	if dir != "" {
+		data, dataErr := session.Data(dir, o.Catalogues)
+		if dataErr == nil {
+			result.Data = &data
+		}
+		err = errors.Join(err, dataErr)
+	}
+	if err != nil {
+		result.Error = err.Error()
+		result.Outcome = judge.Worst(result.Outcome, judge.Inconclusive)
+	}
+	return result
+}
+
+// relative makes the address of a run folder one that is seen from the suite's.
+func relative(from string, r *reports.SuiteRun) error {
+	if r.Run == "" {
+		return nil
+	}
+	var err error
+	r.Run, err = filepath.Rel(from, r.Run)
+	return err
+}

@@ -1,0 +1,132 @@
+package suite
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/relapse-k8s/relapse/clusters/lab"
+	"github.com/relapse-k8s/relapse/harness/catalogue"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/run"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/reports"
+)
+
+func small(id string, exclusive bool, remedies ...scenario.Remedy) run.Options {
+	return run.Options{Provider: &lab.Lab{}, Scenario: &scenario.Scenario{
+		Metadata: scenario.Metadata{ID: id}, Topology: scenario.Topology{Exclusive: exclusive},
+		Probes: []scenario.Probe{{ID: "lookup", Attempts: 10}}, Variants: []scenario.Variant{{ID: "default"}}, Remedies: remedies,
+	}}
+}
+
+func TestThoseWithMoreToDoBeginFirstAndExclusiveOnesLast(t *testing.T) {
+	runs := []run.Options{
+		small("heavy", true, scenario.Remedy{ID: "a"}, scenario.Remedy{ID: "b"}, scenario.Remedy{ID: "c"}),
+		small("short", false),
+		small("long", false, scenario.Remedy{ID: "a"}, scenario.Remedy{ID: "b"}),
+		small("medium", false, scenario.Remedy{ID: "a"}),
+	}
+	NewWithT(t).Expect(order(runs)).To(Equal([]int{2, 3, 1, 0}))
+}
+
+func newTurns(jobs int64) *turns {
+	return &turns{slots: semaphore.NewWeighted(jobs), alone: semaphore.NewWeighted(1), begun: make(chan struct{})}
+}
+
+// diary is what happened, in its order.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) write(line string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, line)
+}
+
+func TestTheWholeMachineIsGivenOnlyWhenNothingElseRuns(t *testing.T) {
+	g := NewWithT(t)
+	ctx := context.Background()
+	turns := newTurns(2)
+	var all sync.WaitGroup
+	var seen diary
+	host := turns.next(ctx, false)
+	all.Go(func() {
+		defer host.over()
+		host.seated()
+		g.Expect(host.wholeMachine(ctx)).To(Succeed())
+		seen.write("host")
+	})
+	host.settled()
+	other := turns.next(ctx, false)
+	goOn := make(chan struct{})
+	all.Go(func() {
+		defer other.over()
+		other.seated()
+		<-goOn
+		seen.write("other")
+	})
+	other.settled()
+	close(turns.begun)
+	close(goOn)
+	all.Wait()
+	g.Expect(seen.lines).To(Equal([]string{"other", "host"}))
+}
+
+func TestAnExclusiveRunHasNoOtherBesideIt(t *testing.T) {
+	g := NewWithT(t)
+	ctx := context.Background()
+	turns := newTurns(6)
+	var all sync.WaitGroup
+	var seen diary
+	for _, exclusive := range []bool{false, true, false} {
+		turn := turns.next(ctx, exclusive)
+		seen.write("next")
+		all.Go(func() {
+			defer turn.over()
+			turn.seated()
+			if exclusive {
+				seen.write("exclusive")
+			}
+		})
+		turn.settled()
+	}
+	all.Wait()
+	g.Expect(seen.lines).To(Equal([]string{"next", "next", "exclusive", "next"}))
+}
+
+type deaf struct{}
+
+func (deaf) Begin(*scenario.Scenario)                  {}
+func (deaf) End(reports.SuiteRun)                      {}
+func (deaf) Event(*scenario.Scenario, history.Event)   {}
+func (deaf) Status(*scenario.Scenario, string, string) {}
+
+func TestASuiteThatIsEndedBeforeItBeginsIsToldOf(t *testing.T) {
+	g := NewWithT(t)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(errors.New("ended by signal: interrupt"))
+	out := t.TempDir()
+	s, err := Run(ctx, Options{
+		Runs: []run.Options{small("one", false), small("two", true)}, Catalogues: catalogue.All(), Jobs: 2, Out: out, Watch: deaf{},
+	})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(s.Outcome).To(Equal(judge.Inconclusive))
+	g.Expect(s.Scenarios[1].Reason).To(Equal("it was never begun: ended by signal: interrupt"))
+	for _, name := range []string{reports.SuiteIndex, reports.SuiteFile, rundir.JUnitFile} {
+		g.Expect(filepath.Join(out, "latest", "suite", name)).To(BeARegularFile())
+	}
+	left, err := os.ReadDir(out)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(left).To(HaveLen(2), "no run folder was made")
+}

@@ -1,0 +1,151 @@
+package reports
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+)
+
+// Names of the files in a suite's folder.
+const (
+	SuiteFile  = "suite.json"
+	SuiteIndex = "index.html"
+)
+
+// Suite is several scenarios run as one: suite.json.
+type Suite struct {
+	// Dir is the suite's folder as the caller named it; reports print it and never open it.
+	Dir string `json:"-"`
+	// Start in RFC 3339, with fractions of a second.
+	Start string  `json:"start"`
+	Took  float64 `json:"took_s"`
+	// Command line, as a person would type it to run this again.
+	Command []string `json:"command"`
+	Cluster string   `json:"cluster"`
+	Proxy   string   `json:"proxy"`
+	Seed    uint64   `json:"seed"`
+	// Jobs is how many labs there were at once at the most.
+	Jobs int `json:"jobs"`
+	// Outcome is the worst of all scenarios.
+	Outcome   judge.Outcome `json:"outcome"`
+	Scenarios []SuiteRun    `json:"scenarios"`
+}
+
+// WriteSuite makes the files of the suite's folder.
+func WriteSuite(s Suite) error {
+	page, err := SuiteHTML(s)
+	if err != nil {
+		return err
+	}
+	suites, err := SuiteJUnit(s)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		rundir.WriteFile(s.Dir, SuiteIndex, page), rundir.WriteFile(s.Dir, rundir.JUnitFile, suites), rundir.WriteJSON(s.Dir, SuiteFile, s),
+	)
+}
+
+// SuiteRun is one scenario of a suite.
+type SuiteRun struct {
+	Scenario string        `json:"scenario"`
+	Title    string        `json:"title"`
+	Outcome  judge.Outcome `json:"outcome"`
+	Reason   string        `json:"reason"`
+	Took     float64       `json:"took_s"`
+	Claims   Tally         `json:"claims"`
+	// Run is the run folder, relative to the suite's; empty where it did not come to a run.
+	Run string `json:"run,omitempty"`
+	// Error is what went wrong around the run.
+	Error string `json:"error,omitempty"`
+	// Data is what its own reports are made of; nil where there is no run folder.
+	Data *Data `json:"-"`
+}
+
+// Tally counts claims by what became of them.
+type Tally struct {
+	Held     int `json:"held"`
+	Refuted  int `json:"refuted"`
+	Untested int `json:"untested"`
+	// Unexpected is how many of them are not as the scenario expects.
+	Unexpected int `json:"unexpected"`
+}
+
+// Count counts claims.
+func Count(claims []judge.Claim) Tally {
+	var t Tally
+	for _, c := range claims {
+		switch c.Result {
+		case judge.Holds:
+			t.Held++
+		case judge.Refuted:
+			t.Refuted++
+		default:
+			t.Untested++
+		}
+		if claimBadge(c).Class == "fail" {
+			t.Unexpected++
+		}
+	}
+	return t
+}
+
+// reason sums up the outcomes: "7 pass, 1 skipped".
+func (s Suite) reason() string {
+	var parts []string
+	for _, o := range []judge.Outcome{judge.Fail, judge.Inconclusive, judge.Pass, judge.Skipped} {
+		n := 0
+		for _, r := range s.Scenarios {
+			if r.Outcome == o {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, o))
+		}
+	}
+	if len(parts) == 0 {
+		return "no scenario was run"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// text is the reason of a scenario and what went wrong around it, in one line.
+func (r SuiteRun) text() string {
+	return strings.Join(strings.Fields(strings.Trim(r.Reason+"; "+r.Error, "; ")), " ")
+}
+
+// report is the address of the scenario's own report, seen from the suite's folder.
+func (r SuiteRun) report() string {
+	if r.Run == "" {
+		return ""
+	}
+	return r.Run + "/" + rundir.ReportFile
+}
+
+// claims lists the claims of all scenarios: those against expectation first, then what is refuted, what holds, what was not tested.
+func (s Suite) claims() []suiteClaim {
+	var all []suiteClaim
+	for _, r := range s.Scenarios {
+		if r.Data == nil {
+			continue
+		}
+		for _, row := range r.Data.claims() {
+			all = append(all, suiteClaim{Scenario: r.Scenario, Report: r.report(), claimRow: row})
+		}
+	}
+	rank := []string{"fail", "finding", "pass", "skipped"}
+	slices.SortStableFunc(all, func(a, b suiteClaim) int {
+		return slices.Index(rank, a.Result.Class) - slices.Index(rank, b.Result.Class)
+	})
+	return all
+}
+
+type suiteClaim struct {
+	Scenario, Report string
+	claimRow
+}

@@ -1,0 +1,85 @@
+package reports
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/relapse-k8s/relapse/reports/plot"
+)
+
+// suitePage is what the template of a suite shows.
+type suitePage struct {
+	frame
+
+	Outcome     badge
+	Title       string
+	Facts       []pair
+	Rows        []suiteRow
+	Claims      []suiteClaim
+	Environment environment
+	Command     string
+	Seed        uint64
+}
+
+// suiteRow is one scenario. Report is empty where it did not come to a run.
+type suiteRow struct {
+	Scenario, Title, Report string
+	Outcome                 badge
+	Reason, Took            string
+	Claims                  Tally
+}
+
+// SuiteHTML makes the page over the reports of a suite: one file that needs nothing else, with links to them.
+func SuiteHTML(s Suite) ([]byte, error) {
+	p := suitePage{
+		frame: newFrame(), Outcome: outcomeBadge(s.Outcome), Title: s.reason(), Claims: s.claims(), Command: commandLine(s.Command), Seed: s.Seed,
+		Environment: s.environment(),
+	}
+	for i := range p.Claims {
+		p.Claims[i].Report = href(p.Claims[i].Report)
+	}
+	p.Facts = []pair{{"Cluster", s.Cluster, ""}, {"kube-proxy", s.Proxy, ""}}
+	for _, v := range p.Environment.Versions {
+		if v.Name == "kernel" {
+			p.Facts = append(p.Facts, pair{"Kernel", v.Value, ""})
+		}
+	}
+	p.Facts = append(p.Facts, pair{"Took", plot.Seconds(s.Took), ""}, pair{"Labs at once", plot.Number(float64(s.Jobs)), ""}, pair{"Date", date(s.Start), ""})
+	for _, r := range s.Scenarios {
+		p.Rows = append(p.Rows, suiteRow{r.Scenario, r.Title, href(r.report()), outcomeBadge(r.Outcome), r.text(), plot.Seconds(r.Took), r.Claims})
+	}
+	return render("suite.html", p)
+}
+
+// environment is that of the runs: they were all made on one machine.
+func (s Suite) environment() environment {
+	var env environment
+	for _, r := range s.Scenarios {
+		if r.Data == nil {
+			continue
+		}
+		of := r.Data.environment()
+		if env.Versions == nil {
+			env.Versions, env.Offers = of.Versions, of.Offers
+		}
+		for _, d := range of.Differences {
+			if !slices.Contains(env.Differences, d) {
+				env.Differences = append(env.Differences, d)
+			}
+		}
+		for _, skipped := range of.Skipped {
+			env.Skipped = append(env.Skipped, pair{r.Scenario + ", " + skipped.Name, skipped.Value, ""})
+		}
+	}
+	return env
+}
+
+// href escapes a relative path, part by part.
+func href(path string) string {
+	parts := strings.Split(path, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return strings.Join(parts, "/")
+}
