@@ -16,10 +16,15 @@ var Catalogue = map[string]func() any{
 	"conntrack-max":       func() any { return &ConntrackMax{} },
 	"conntrack-occupy":    func() any { return &ConntrackOccupy{} },
 	"dns-config":          func() any { return &DNSConfig{} },
+	"drop-invalid":        func() any { return &DropInvalid{} },
+	"hold-fin":            func() any { return &HoldFIN{} },
 	"hold-pairs":          func() any { return &HoldPairs{} },
+	"masquerade":          func() any { return &Masquerade{} },
 	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
 	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
 	"notrack":             func() any { return &NoTrack{} },
+	"reorder":             func() any { return &Reorder{} },
+	"stray-segment":       func() any { return &StraySegment{} },
 	"sysctl":              func() any { return &Sysctl{} },
 }
 

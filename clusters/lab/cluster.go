@@ -193,7 +193,7 @@ func (c *cluster) configure(ctx context.Context) error {
 	return group.Wait()
 }
 
-// startPrograms starts kube-proxy's code on the nodes, the pods' containers, and the outside's DNS server.
+// startPrograms starts kube-proxy's code on the nodes, the pods' containers, and the outside's DNS and web servers.
 func (c *cluster) startPrograms(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for n, name := range nodeNames(c.spec.Nodes) {
@@ -221,6 +221,10 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 		}
 	}
 	group.Go(func() error { return c.CoreDNS(ctx, "outside", "outside-dns", outsideCorefile) })
+	group.Go(func() error {
+		argv := []string{filepath.Join(c.lab.Bin, "relapse-agent"), "http", outsideHost + ":80"}
+		return c.startProgram(ctx, "outside", "outside-http", argv, nil)
+	})
 	return group.Wait()
 }
 
