@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/relapse-k8s/relapse/harness/program"
 	"github.com/relapse-k8s/relapse/harness/undo"
@@ -49,6 +50,8 @@ type Namespace struct {
 	Programs *program.Manager
 	// Run and Place are the run's id, and the place: node/node-1, pod/client, outside, host.
 	Run, Place string
+	// Addresses are the IPv4 addresses of the pods that the change asked for.
+	Addresses map[string]netip.Addr
 	// Name is a name for nft tables and the like that no other change of any run has.
 	Name string
 }

@@ -248,7 +248,7 @@ func (c *cluster) CoreDNS(ctx context.Context, place, name, corefile string) err
 	if err := c.startCoreDNS(ctx, place, name, corefile); err != nil {
 		return err
 	}
-	_, err := program.Send.Call(ctx, c.processes[place].conn, program.Input{Name: name, Line: `{"revision":0}`, Expect: `"synced":0`}, nil)
+	_, err := program.Send.Call(ctx, c.processes[place].conn, program.Input{Name: name, Expect: `"synced":0`}, nil)
 	return err
 }
 
