@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/relapse-k8s/relapse/harness/program"
 	"github.com/relapse-k8s/relapse/harness/undo"
@@ -16,11 +17,16 @@ var Catalogue = map[string]func() any{
 	"conntrack-max":       func() any { return &ConntrackMax{} },
 	"conntrack-occupy":    func() any { return &ConntrackOccupy{} },
 	"dns-config":          func() any { return &DNSConfig{} },
+	"drop-invalid":        func() any { return &DropInvalid{} },
+	"hold-fin":            func() any { return &HoldFIN{} },
 	"hold-pairs":          func() any { return &HoldPairs{} },
+	"masquerade":          func() any { return &Masquerade{} },
 	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
 	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
 	"nothing":             func() any { return &Nothing{} },
 	"notrack":             func() any { return &NoTrack{} },
+	"reorder":             func() any { return &Reorder{} },
+	"stray-segment":       func() any { return &StraySegment{} },
 	"sysctl":              func() any { return &Sysctl{} },
 }
 
@@ -45,6 +51,8 @@ type Namespace struct {
 	Programs *program.Manager
 	// Run and Place are the run's id, and the place: node/node-1, pod/client, outside, host.
 	Run, Place string
+	// Addresses are the IPv4 addresses of the pods that the change asked for.
+	Addresses map[string]netip.Addr
 	// Name is a name for nft tables and the like that no other change of any run has.
 	Name string
 }

@@ -3,6 +3,7 @@ package faults
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync/atomic"
@@ -14,32 +15,56 @@ import (
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// HoldPairs holds the first two packets of each new flow between DNAT and confirmation and releases them together: the
-// window of the race between two packets of one socket, open every time.
+// HoldPairs holds the first two packets that belong together until both are there, and releases them together. Between the
+// choice of a translation and its confirmation that is the window of a race in conntrack, open every time.
 type HoldPairs struct {
 	// Protocol of the flows.
 	Protocol string `json:"protocol" jsonschema:"enum=udp,enum=tcp"`
 	// Port is the destination port.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
+	// At is where they are held: postrouting is behind every translation and just before confirmation; forward is before source
+	// addresses are translated, so that packets meet that pass the rest of the way one right after the other. Default: postrouting.
+	At string `json:"at,omitempty" jsonschema:"enum=postrouting,enum=forward"`
+	// By says which packets belong together: those of one socket, or those of one source port and two addresses. Default: socket.
+	By string `json:"by,omitempty" jsonschema:"enum=socket,enum=source-port"`
+	// Last is a pod whose packet is released last, before its address is translated. Default: in order of arrival.
+	Last string `json:"last,omitempty" ref:"pod"`
 	// MaxWait is how long a packet may wait for its partner. Default: 20ms.
 	MaxWait scenario.Duration `json:"maxWait,omitempty"`
 	// Clash makes the kernel unable to repair the race: just before the release an entry is created whose reply tuple is
 	// that of the later packet, so that the kernel's own code drops it.
 	Clash bool `json:"clash,omitempty"`
 
-	hold  *hold.Hold
-	table *ctnetlink.Conn
-	armed atomic.Bool
-	seq   atomic.Uint32
-	clash atomic.Uint64
+	holding holding
+	table   *ctnetlink.Conn
+	seq     atomic.Uint32
+	clash   atomic.Uint64
 }
 
 // clashTimeout is how long the clashing entry lives: well under the 5 s after which a resolver asks again.
 const clashTimeout = 2 * time.Second
 
+// Validate refuses an order that nobody could tell.
+func (c *HoldPairs) Validate() error {
+	if c.Last != "" && c.At != "forward" {
+		return errors.New("last needs at: forward, where packets still have their pod's address")
+	}
+	return nil
+}
+
+// NeedsAddresses names the pod that must be told by its address.
+func (c *HoldPairs) NeedsAddresses() []string {
+	if c.Last == "" {
+		return nil
+	}
+	return []string{c.Last}
+}
+
 // Apply arms the hold.
 func (c *HoldPairs) Apply(_ context.Context, ns *Namespace) error {
-	pairs := &hold.Pairs{MaxWait: cmp.Or(c.MaxWait.Std(), 20*time.Millisecond), OncePerFlow: true}
+	pairs := &hold.Pairs{
+		MaxWait: cmp.Or(c.MaxWait.Std(), 20*time.Millisecond), OncePerFlow: true, By: hold.Grouping(c.By), Last: ns.Addresses[c.Last],
+	}
 	if c.Clash {
 		table, err := ctnetlink.Open()
 		if err != nil {
@@ -51,31 +76,16 @@ func (c *HoldPairs) Apply(_ context.Context, ns *Namespace) error {
 		}
 		pairs.Before = c.forceClash
 	}
-	// The hold outlives this request: it ends with its undo.
-	var h *hold.Hold
-	if err := ns.Scope.PushFunc("end the hold", func(context.Context) error {
-		if h == nil {
-			return nil
-		}
-		c.armed.Store(false)
-		return h.Close()
-	}); err != nil {
-		return err
-	}
-	started, err := hold.Start(context.Background(), hold.Spec{
-		Name:     ns.Name,
-		Queue:    uint16(hash32(ns.Name)),
+	spec := hold.Spec{
 		Match:    hold.Match{Proto: protocolNumber(c.Protocol), DstPort: uint16(c.Port), New: true},
 		Hook:     hold.Postrouting,
 		Priority: 300, // after the choice of source ports (100), before confirmation
 		Policy:   pairs,
-	})
-	if err != nil {
-		return err
 	}
-	h, c.hold = started, started
-	c.armed.Store(true)
-	return nil
+	if c.At == "forward" {
+		spec.Hook, spec.Priority = hold.Forward, 0
+	}
+	return c.holding.start(ns, spec)
 }
 
 // forceClash takes the reply tuple of the later packet, so that its confirmation cannot succeed. Two packets that were sent
@@ -105,25 +115,12 @@ func (c *HoldPairs) forceClash(ctx context.Context, group []hold.Packet) ([]hold
 // Readings: armed is 1 while packets would be held; matched counts packets that the kernel's rule caught, pairs the pairs
 // that were released together, singles the packets that waited in vain, clashes the entries that were created.
 func (c *HoldPairs) Readings(ctx context.Context) (map[string]float64, error) {
-	stats, err := c.hold.Stats(ctx)
-	if err != nil {
-		return nil, err
-	}
-	readings := map[string]float64{
-		"armed": 0, "matched": float64(stats.Matched), "pairs": float64(stats.Groups), "singles": float64(stats.Singles),
-		"clashes": float64(c.clash.Load()), "errors": float64(stats.Errors),
-	}
-	select {
-	case <-c.hold.Done():
-	default:
-		if c.armed.Load() {
-			readings["armed"] = 1
+	return c.holding.readings(ctx, func(s hold.Stats) map[string]float64 {
+		return map[string]float64{
+			"matched": float64(s.Matched), "pairs": float64(s.Groups), "singles": float64(s.Singles),
+			"clashes": float64(c.clash.Load()), "errors": float64(s.Errors),
 		}
-	}
-	if stats.LastError != "" {
-		return readings, fmt.Errorf("hold: %s", stats.LastError)
-	}
-	return readings, nil
+	})
 }
 
 func protocolNumber(name string) uint8 {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net"
+	"net/netip"
 	"strings"
 	"sync"
 
@@ -35,6 +37,7 @@ func (s *Server) Register(ops map[string]agent.Handler) {
 	site.ApplyChange.Handle(ops, s.apply)
 	site.UndoChange.Handle(ops, s.undo)
 	site.ReadChange.Handle(ops, s.read)
+	site.ReadAddress.Handle(ops, address)
 }
 
 func (s *Server) apply(ctx context.Context, r site.ChangeRequest, _ func(agent.None)) (agent.None, error) {
@@ -50,7 +53,7 @@ func (s *Server) apply(ctx context.Context, r site.ChangeRequest, _ func(agent.N
 	if err := json.Unmarshal(r.Config, change); err != nil {
 		return fail(err)
 	}
-	ns := &Namespace{Scope: s.Stack.Begin(r.ID), Programs: s.Programs, Run: r.Run, Place: r.Place, Name: objectName(r)}
+	ns := &Namespace{Scope: s.Stack.Begin(r.ID), Programs: s.Programs, Run: r.Run, Place: r.Place, Addresses: r.Addresses, Name: objectName(r)}
 	s.mu.Lock()
 	if _, ok := s.on[r.ID]; ok {
 		s.mu.Unlock()
@@ -63,6 +66,20 @@ func (s *Server) apply(ctx context.Context, r site.ChangeRequest, _ func(agent.N
 		return fail(errors.Join(err, ns.Scope.Undo(ctx)))
 	}
 	return agent.None{}, nil
+}
+
+// address is the first IPv4 address of the namespace that others can reach.
+func address(context.Context, agent.None, func(agent.None)) (netip.Addr, error) {
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, a := range all {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().Is4() && prefix.Addr().IsGlobalUnicast() {
+			return prefix.Addr(), nil
+		}
+	}
+	return netip.Addr{}, errors.New("this namespace has no IPv4 address")
 }
 
 func (s *Server) forget(id string) (active, bool) {

@@ -201,7 +201,7 @@ func (c *cluster) configure(ctx context.Context) error {
 	return group.Wait()
 }
 
-// startPrograms starts kube-proxy's code on the nodes, the pods' containers, and the outside's DNS server.
+// startPrograms starts kube-proxy's code on the nodes, the pods' containers, and the outside's DNS and web servers.
 func (c *cluster) startPrograms(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for n, name := range nodeNames(c.spec.Nodes) {
@@ -229,6 +229,10 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 		}
 	}
 	group.Go(func() error { return c.CoreDNS(ctx, "outside", "outside-dns", outsideCorefile) })
+	group.Go(func() error {
+		argv := []string{filepath.Join(c.lab.Bin, "relapse-agent"), "http", outsideHost + ":80"}
+		return c.startProgram(ctx, "outside", "outside-http", argv, nil)
+	})
 	return group.Wait()
 }
 
@@ -252,7 +256,7 @@ func (c *cluster) CoreDNS(ctx context.Context, place, name, corefile string) err
 	if err := c.startCoreDNS(ctx, place, name, corefile); err != nil {
 		return err
 	}
-	_, err := program.Send.Call(ctx, c.processes[place].conn, program.Input{Name: name, Line: `{"revision":0}`, Expect: `"synced":0`}, nil)
+	_, err := program.Send.Call(ctx, c.processes[place].conn, program.Input{Name: name, Expect: `"synced":0`}, nil)
 	return err
 }
 

@@ -26,7 +26,7 @@ type process struct {
 }
 
 // endGrace is how long an agent may take to end before it is killed. What it has not undone by then goes with its namespace.
-const endGrace = time.Second
+const endGrace = 5 * time.Second
 
 // killLimit is how long the kernel may take to end a process that was killed.
 const killLimit = 10 * time.Second

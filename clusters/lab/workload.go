@@ -96,7 +96,7 @@ func (w workload) check(nodes int) []error {
 		}
 		for i, c := range pod.Spec.Containers {
 			if c.Image != agentImage && (c.Image != corednsImage || pod.Namespace != metav1.NamespaceSystem) {
-				errs = append(errs, fmt.Errorf("Pod %s: spec.containers[%d].image: %q: the lab runs only the image %s, with the arguments server ADDRESS or pause", pod.Name, i, c.Image, agentImage))
+				errs = append(errs, fmt.Errorf("Pod %s: spec.containers[%d].image: %q: the lab runs only the image %s, with the arguments server ADDRESS, http ADDRESS or pause", pod.Name, i, c.Image, agentImage))
 			}
 		}
 	}

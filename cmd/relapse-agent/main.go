@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
@@ -26,8 +27,9 @@ const usage = `relapse-agent acts in one namespace; the relapse command starts i
   relapse-agent sandbox HOME   serve a node or pod of the lab on standard input and output; HOME is JSON
   relapse-agent wiring         serve the network between the lab's nodes
   relapse-agent host RUN       serve the machine itself, and put it in order when the stream breaks
-  relapse-agent lookup NAME    print the addresses that the C library finds for a name
+  relapse-agent lookup NAME    print the addresses that the C library finds for a name; with ipv4 behind it those only
   relapse-agent server ADDRESS the program of a pod that sends back every line it gets over TCP
+  relapse-agent http ADDRESS   the program of a pod that answers HTTP: /bytes?n=1000 that many bytes; option idle-timeout=100ms
   relapse-agent pause          the program of a pod that does nothing
 `
 
@@ -63,13 +65,15 @@ func run(ctx context.Context, args []string) error {
 	case "host":
 		return host(ctx, argument)
 	case "lookup":
-		addresses, err := probes.LookUp(ctx, argument)
+		addresses, err := probes.LookUp(ctx, argument, strings.Join(args[min(2, len(args)):], ""))
 		if err == nil {
 			fmt.Println(addresses)
 		}
 		return err
 	case "server":
 		return serveEcho(ctx, argument)
+	case "http":
+		return serveHTTP(ctx, argument, args[min(2, len(args)):])
 	case "pause":
 		ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 		defer stop()

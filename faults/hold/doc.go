@@ -6,9 +6,13 @@
 //	queue.go    a small nfnetlink_queue client
 //	chain.go    the table, chain and rule that feed it
 //	policy.go   what a policy is, and the actions it can ask for
-//	pairs.go    the policy "wait for the second packet of the flow, then release both"
+//	pairs.go    the policy "wait for the second packet, then release both"
+//	stray.go    the policy "send a copy of a segment with another sequence number behind it"
+//	reorder.go  the policy "let later segments overtake this one"
+//	fin.go      the policy "let the RST overtake the FIN"
 //	hold.go     the engine: Start, Stats, Close
 //	packet.go   the few header fields that a policy needs
+//	segment.go  those of TCP, and a memory of flows
 //	inject.go   a raw socket for packets that a policy makes up
 //
 // # What happens when something goes wrong

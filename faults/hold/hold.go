@@ -44,12 +44,15 @@ type Stats struct {
 	Received uint64
 	// Held is the number of packets that are held now.
 	Held uint64
-	// Groups is the number of complete groups that were released together.
+	// Groups is the number of complete groups that were released together, or of packets that were held for the packets
+	// which have gone before them now.
 	Groups uint64
 	// Singles is the number of packets that were released alone because no other came in time.
 	Singles uint64
 	// Passed is the number of packets that were let through at once.
 	Passed uint64
+	// Kept is the number of packets that the policy held back one by one.
+	Kept uint64
 	// ReleasedByTimeout is the number of packets whose time was up: the policy's, or MaxHold.
 	ReleasedByTimeout uint64
 	// ReleasedByClose is the number of packets that were accepted because the hold ended.
@@ -288,6 +291,7 @@ func (h *Hold) apply(d Decision) {
 		s.Groups += uint64(d.Groups)
 		s.Singles += uint64(d.Singles)
 		s.Passed += uint64(d.Passed)
+		s.Kept += uint64(d.Kept)
 		s.ReleasedByTimeout += uint64(d.TimedOut)
 		s.Injected += uint64(injected)
 	})

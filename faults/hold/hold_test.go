@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/nftables"
 	. "github.com/onsi/gomega"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -50,6 +51,34 @@ func TestOrderAtTheReceiver(t *testing.T) {
 			g.Expect(s.Matched).To(BeEquivalentTo(max(2, c.policy.Size)))
 		})
 	}
+}
+
+func TestPairsOfTwoHostsAtTheReceiver(t *testing.T) {
+	g := NewWithT(t)
+	l := newLab(t)
+	g.Expect(l.in(l.client, func() error {
+		h, err := netlink.NewHandle()
+		if err != nil {
+			return err
+		}
+		defer h.Close()
+		link, err := h.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		addr, err := netlink.ParseAddr("10.77.1.3/24")
+		if err != nil {
+			return err
+		}
+		return h.AddrAdd(link, addr)
+	})).To(Succeed())
+	other := netip.MustParseAddr("10.77.1.3")
+	h := l.start(udpSpec(&Pairs{By: BySourcePort, Last: clientAddr, MaxWait: time.Minute}))
+	last, first, in := l.udp(l.client, clientAddr, 4000), l.udp(l.client, other, 4000), l.udp(l.server, backendA, dnsPort)
+	last.send("last", backendA, dnsPort)
+	l.untilHeld(h, 1)
+	first.send("first", backendA, dnsPort)
+	g.Expect(in.readN(2)).To(Equal([]string{"first", "last"}))
 }
 
 func TestCallbackThatFailsReleasesAll(t *testing.T) {

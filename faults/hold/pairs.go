@@ -3,6 +3,7 @@ package hold
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -17,11 +18,26 @@ const (
 	Reverse Order = "reverse"
 )
 
-// Pairs is the policy that collects packets of one flow (same protocol, source address and port) until there are Size of
-// them and then releases them together. The fields are its configuration; a Pairs serves one [Hold].
+// Grouping says which packets belong together.
+type Grouping string
+
+const (
+	// BySocket groups packets of one protocol, source address and source port; the default.
+	BySocket Grouping = "socket"
+	// BySourcePort groups packets of one protocol and source port, each from another address. More of an address that is in the
+	// group already pass.
+	BySourcePort Grouping = "source-port"
+)
+
+// Pairs is the policy that collects packets that belong together until there are Size of them and then releases them
+// together. The fields are its configuration; a Pairs serves one [Hold].
 type Pairs struct {
 	// Size is how many packets make a group; 0 means 2.
 	Size int
+	// By says which packets make one.
+	By Grouping
+	// Last, when valid, is a source address: packets from it are released behind the others of their group.
+	Last netip.Addr
 	// MaxWait is how long the first packet of an incomplete group waits before it is released as it is; 0 means 50 ms.
 	MaxWait time.Duration
 	// Order is used unless Before says otherwise.
@@ -32,7 +48,7 @@ type Pairs struct {
 	Before func(ctx context.Context, group []Packet) ([]Action, error)
 	// BeforeTimeout bounds Before; 0 means 1 s.
 	BeforeTimeout time.Duration
-	// OncePerFlow lets later packets of a flow that was grouped pass at once (a resolver's retransmission).
+	// OncePerFlow lets later packets of what was grouped pass at once (a resolver's retransmission).
 	OncePerFlow bool
 	// RememberFor and RememberMax bound the memory of OncePerFlow; 0 means 30 s and 4096 flows.
 	RememberFor time.Duration
@@ -54,10 +70,16 @@ func (pl *Pairs) OnPacket(ctx context.Context, now time.Time, p Packet) Decision
 		return Decision{Actions: []Action{Accept(p)}, Passed: 1, Err: fmt.Errorf("packet %d: %w", p.ID, p.FlowErr)}
 	}
 	key := p.Flow.Key()
+	if pl.By == BySourcePort {
+		key.Src = netip.AddrPortFrom(netip.Addr{}, key.Src.Port())
+	}
 	if pl.OncePerFlow && now.Before(pl.known[key]) {
 		return Decision{Actions: []Action{Accept(p)}, Passed: 1}
 	}
 	g := pl.groups[key]
+	if g != nil && pl.By == BySourcePort && slices.ContainsFunc(g.packets, func(other Packet) bool { return other.Flow.Src == p.Flow.Src }) {
+		return Decision{Actions: []Action{Accept(p)}, Passed: 1}
+	}
 	if g == nil {
 		g = &group{due: now.Add(orDuration(pl.MaxWait, 50*time.Millisecond))}
 		if pl.groups == nil {
@@ -93,6 +115,16 @@ func (pl *Pairs) release(ctx context.Context, packets []Packet) Decision {
 	if pl.Order == Reverse {
 		slices.Reverse(rest)
 	}
+	isLast := func(p Packet) bool { return pl.Last.IsValid() && p.Flow.Src.Addr() == pl.Last }
+	slices.SortStableFunc(rest, func(a, b Packet) int {
+		switch {
+		case isLast(a) == isLast(b):
+			return 0
+		case isLast(a):
+			return 1
+		}
+		return -1
+	})
 	for _, p := range rest {
 		if !named[p.ID] {
 			d.Actions = append(d.Actions, Accept(p))

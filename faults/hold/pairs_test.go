@@ -37,6 +37,23 @@ func TestPairsByFlowNotByArrival(t *testing.T) {
 	g.Expect(p.NextTimer()).To(BeZero())
 }
 
+func TestPairsBySourcePort(t *testing.T) {
+	g := NewWithT(t)
+	p := &Pairs{By: BySourcePort, Last: clientAddr, OncePerFlow: true, MaxWait: time.Second}
+	now := time.Unix(1000, 0)
+	from := func(id uint32, addr netip.Addr, port uint16) []uint32 {
+		x := packet(id, port)
+		x.Flow.Src = netip.AddrPortFrom(addr, port)
+		return ids(p.OnPacket(t.Context(), now, x))
+	}
+	g.Expect(from(1, clientAddr, 1)).To(BeEmpty())
+	g.Expect(from(2, clientAddr, 1)).To(Equal([]uint32{2}), "the same pod again is no partner")
+	g.Expect(from(3, backendB, 2)).To(BeEmpty(), "another port")
+	g.Expect(from(4, backendB, 1)).To(Equal([]uint32{4, 1}), "the one named last goes last")
+	g.Expect(from(5, clientAddr, 1)).To(Equal([]uint32{5}), "a repetition passes")
+	g.Expect(from(6, clientAddr, 2)).To(Equal([]uint32{3, 6}))
+}
+
 func TestPairsMemoryIsBounded(t *testing.T) {
 	g := NewWithT(t)
 	p := &Pairs{OncePerFlow: true, RememberFor: time.Minute, RememberMax: 2}

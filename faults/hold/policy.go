@@ -27,8 +27,8 @@ type Decision struct {
 	Actions []Action
 	// Groups, Singles and TimedOut (all in packets or groups of packets, see [Stats]) are added to the statistics.
 	Groups, Singles, TimedOut int
-	// Passed is the number of packets that were let through without being held.
-	Passed int
+	// Passed is the number of packets that were let through without being held, Kept that of those that are held.
+	Passed, Kept int
 	// Err is counted and kept as the last error; the actions are done all the same.
 	Err error
 }

@@ -16,9 +16,10 @@ import (
 
 // Catalogue lists every probe by the name that scenarios use.
 var Catalogue = map[string]func() any{
-	"connect": func() any { return &Connect{} },
-	"echo":    func() any { return &Echo{} },
-	"lookup":  func() any { return &Lookup{} },
+	"connect":  func() any { return &Connect{} },
+	"download": func() any { return &Download{} },
+	"echo":     func() any { return &Echo{} },
+	"lookup":   func() any { return &Lookup{} },
 }
 
 // Probe makes attempts. It may keep state from attempt to attempt, such as a connection.

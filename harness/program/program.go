@@ -35,6 +35,7 @@ type Spec struct {
 // Input is a line for a program's standard input.
 type Input struct {
 	Name string
+	// Line to write. None means that the program speaks first: what it has said until now counts too.
 	Line string
 	// Expect is a text that an answering line of standard output must contain; none means that no answer is waited for.
 	Expect string
@@ -181,11 +182,13 @@ func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("no program %s runs here", in.Name)
 	}
-	r.mu.Lock()
-	r.lines = nil
-	r.mu.Unlock()
-	if _, err := io.WriteString(r.stdin, in.Line+"\n"); err != nil {
-		return "", r.failed(err)
+	if in.Line != "" {
+		r.mu.Lock()
+		r.lines = nil
+		r.mu.Unlock()
+		if _, err := io.WriteString(r.stdin, in.Line+"\n"); err != nil {
+			return "", r.failed(err)
+		}
 	}
 	if in.Expect == "" {
 		return "", nil

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -25,6 +26,8 @@ type ChangeRequest struct {
 	Config json.RawMessage
 	// Run and Place are the run's id and the agent's place.
 	Run, Place string
+	// Addresses are the IPv4 addresses of the pods that the change asked for.
+	Addresses map[string]netip.Addr
 }
 
 // Operations that agents serve on changes.
@@ -32,7 +35,15 @@ var (
 	ApplyChange = agent.Op[ChangeRequest, agent.None, agent.None]{Name: "change/apply"}
 	UndoChange  = agent.Op[string, agent.None, agent.None]{Name: "change/undo"}
 	ReadChange  = agent.Op[string, agent.None, map[string]float64]{Name: "change/read"}
+	// ReadAddress asks a pod's agent for the pod's IPv4 address.
+	ReadAddress = agent.Op[agent.None, agent.None, netip.Addr]{Name: "address"}
 )
+
+// AddressUser is a change that must know the addresses of some pods.
+type AddressUser interface {
+	// NeedsAddresses names the pods.
+	NeedsAddresses() []string
+}
 
 // ClusterChange is a change to the cluster as a whole, made from the harness; its steps say on: cluster.
 type ClusterChange interface {
@@ -131,10 +142,33 @@ func (s *Site) applyAt(ctx context.Context, step scenario.Step, places []string)
 	if err != nil {
 		return undo, err
 	}
+	addresses, err := s.addresses(ctx, step.Use.Config)
+	if err != nil {
+		return undo, err
+	}
 	return undo, s.each(places, func(conn *agent.Conn) error {
-		_, err := ApplyChange.Call(ctx, conn, ChangeRequest{ID: step.ID, Name: step.Use.Name, Config: config, Run: s.Run, Place: conn.Name()}, nil)
+		_, err := ApplyChange.Call(ctx, conn, ChangeRequest{ID: step.ID, Name: step.Use.Name, Config: config, Run: s.Run, Place: conn.Name(), Addresses: addresses}, nil)
 		return err
 	})
+}
+
+// addresses asks the pods that a change names.
+func (s *Site) addresses(ctx context.Context, config any) (map[string]netip.Addr, error) {
+	user, ok := config.(AddressUser)
+	if !ok {
+		return nil, nil
+	}
+	addresses := map[string]netip.Addr{}
+	for _, pod := range user.NeedsAddresses() {
+		conn, err := s.Agent("pod/" + pod)
+		if err != nil {
+			return nil, err
+		}
+		if addresses[pod], err = ReadAddress.Call(ctx, conn, agent.None{}, nil); err != nil {
+			return nil, fmt.Errorf("pod/%s: %w", pod, err)
+		}
+	}
+	return addresses, nil
 }
 
 // each calls f for the agents of all places at once and joins the errors.

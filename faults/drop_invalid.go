@@ -1,0 +1,53 @@
+package faults
+
+import (
+	"context"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+
+	"github.com/relapse-k8s/relapse/harness/undo"
+)
+
+// DropInvalid drops packets that conntrack holds for INVALID, like iptables -m conntrack --ctstate INVALID -j DROP.
+type DropInvalid struct {
+	// Chain is forward for packets that pass through, input for those to this namespace itself.
+	Chain string `json:"chain" jsonschema:"enum=forward,enum=input"`
+
+	table string
+}
+
+// Apply installs the rule in a chain of its own, in front of the other filters.
+func (c *DropInvalid) Apply(_ context.Context, ns *Namespace) error {
+	c.table = ns.Name
+	if err := ns.Scope.Push(undo.Record{NftTable: &undo.NftTable{Family: "ip", Name: c.table}}); err != nil {
+		return err
+	}
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	hook := nftables.ChainHookForward
+	if c.Chain == "input" {
+		hook = nftables.ChainHookInput
+	}
+	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: c.table})
+	chain := conn.AddChain(&nftables.Chain{
+		Name: c.Chain, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 10),
+	})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
+		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitINVALID), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
+		&expr.Counter{},
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	}})
+	return conn.Flush()
+}
+
+// Readings: packets is how many packets were dropped.
+func (c *DropInvalid) Readings(context.Context) (map[string]float64, error) {
+	packets, err := countPackets(c.table)
+	return map[string]float64{"packets": float64(packets)}, err
+}

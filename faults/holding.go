@@ -1,0 +1,69 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/relapse-k8s/relapse/faults/hold"
+)
+
+// holding is the running hold of a change.
+type holding struct {
+	hold  *hold.Hold
+	armed atomic.Bool
+}
+
+// injectMark is carried by the packets that a hold makes up. kube-proxy's own marks are 0x4000 and 0x8000.
+const injectMark = 0x52000000
+
+// start arms a hold that outlives the request: it ends with its undo.
+func (h *holding) start(ns *Namespace, spec hold.Spec) error {
+	if err := ns.Scope.PushFunc("end the hold", func(context.Context) error {
+		if h.hold == nil {
+			return nil
+		}
+		h.armed.Store(false)
+		return h.hold.Close()
+	}); err != nil {
+		return err
+	}
+	spec.Name, spec.Queue = ns.Name, uint16(hash32(ns.Name))
+	started, err := hold.Start(context.Background(), spec)
+	if err != nil {
+		return err
+	}
+	h.hold = started
+	h.armed.Store(true)
+	return nil
+}
+
+// readings returns armed, which is 1 while packets would be held, and what pick takes out of the statistics.
+func (h *holding) readings(ctx context.Context, pick func(hold.Stats) map[string]float64) (map[string]float64, error) {
+	stats, err := h.hold.Stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	readings := pick(stats)
+	readings["armed"] = 0
+	select {
+	case <-h.hold.Done():
+	default:
+		if h.armed.Load() {
+			readings["armed"] = 1
+		}
+	}
+	if stats.LastError != "" {
+		return readings, fmt.Errorf("hold: %s", stats.LastError)
+	}
+	return readings, nil
+}
+
+// fromServer catches what a TCP server in the namespace sends, before anything else sees it.
+func fromServer(port int, policy hold.Policy) hold.Spec {
+	return hold.Spec{
+		Match:  hold.Match{Proto: protocolNumber("tcp"), SrcPort: uint16(port)},
+		Hook:   hold.Output,
+		Policy: policy,
+	}
+}
