@@ -20,6 +20,7 @@ var Catalogue = map[string]func() any{
 	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
 	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
 	"notrack":             func() any { return &NoTrack{} },
+	"restart-container":   func() any { return &RestartContainer{} },
 	"sysctl":              func() any { return &Sysctl{} },
 }
 

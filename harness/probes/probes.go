@@ -18,6 +18,7 @@ import (
 var Catalogue = map[string]func() any{
 	"connect": func() any { return &Connect{} },
 	"echo":    func() any { return &Echo{} },
+	"http":    func() any { return &HTTP{} },
 	"lookup":  func() any { return &Lookup{} },
 }
 
