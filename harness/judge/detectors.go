@@ -26,6 +26,22 @@ func (t *trial) due(p scenario.Phase, b branch) *bool {
 	return &fire
 }
 
+// must says the same of one detector.
+func (t *trial) must(d scenario.Detector, p scenario.Phase, b branch) *bool {
+	due := t.due(p, b)
+	if due == nil {
+		return nil
+	}
+	fire := *due
+	if p.Kind == "remedy" && slices.Contains(b.remedy.StillFires, d.ID) {
+		fire = true
+	}
+	if d.Expect == scenario.ExpectSilent {
+		fire = false
+	}
+	return &fire
+}
+
 // detection returns the detectors of the variant.
 func (t *trial) detection() []scenario.Detector {
 	var all []scenario.Detector
@@ -55,13 +71,9 @@ func hostWide(d scenario.Detector) bool {
 // detectors asks those that look at one lane.
 func (t *trial) detectors(p scenario.Phase, b branch, s *stage) []finding {
 	var findings []finding
-	due := t.due(p, b)
-	if due == nil {
-		return nil
-	}
 	for _, d := range t.detection() {
-		if !hostWide(d) {
-			findings = append(findings, t.detector(p, d, *due && d.Expect != scenario.ExpectSilent, decide(d, s.window)))
+		if must := t.must(d, p, b); must != nil && !hostWide(d) {
+			findings = append(findings, t.detector(p, d, *must, decide(d, s.window)))
 		}
 	}
 	return findings
@@ -140,7 +152,7 @@ func (r *record) caused(l *lane, e history.Event) bool {
 
 // detected sums up what the detectors say of a phase over its lanes. One has fired when it fired in every lane; where it must
 // be quiet, one lane is enough.
-func (t *trial) detected(due *bool, stages []*stage, pooled *stage, wide detect.Window) (shown map[string]Detected, everywhere map[string]bool) {
+func (t *trial) detected(p scenario.Phase, b branch, stages []*stage, pooled *stage, wide detect.Window) (shown map[string]Detected, everywhere map[string]bool) {
 	shown, everywhere = map[string]Detected{}, map[string]bool{}
 	for _, d := range t.detection() {
 		window := pooled.window
@@ -157,7 +169,7 @@ func (t *trial) detected(due *bool, stages []*stage, pooled *stage, wide detect.
 			}
 		}
 		everywhere[d.ID] = inAll
-		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Expected: due}
+		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Expected: t.must(d, p, b)}
 		if d.Expect == scenario.ExpectSilent {
 			never := false
 			one.Expected = &never

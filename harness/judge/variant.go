@@ -135,7 +135,7 @@ func (t *trial) phase(p scenario.Phase, results map[string]map[string]result) ju
 		}
 	}
 	due := t.due(p, shared[0])
-	all.Detectors, all.fired = t.detected(due, stages, all.pooled, t.wide(p, due, t.lanes(shared), all.pooled))
+	all.Detectors, all.fired = t.detected(p, shared[0], stages, all.pooled, t.wide(p, due, t.lanes(shared), all.pooled))
 	for _, probe := range t.s.Probes {
 		if sum := detect.Summarize(all.pooled.window.Probe(probe.ID)); sum.Count > 0 {
 			all.Probes[probe.ID] = Samples{Count: sum.Count, Failed: sum.Failed, Min: sum.Fastest, P50: sum.P50, P99: sum.P99, Max: sum.Slow}
@@ -154,15 +154,10 @@ func (t *trial) lanes(some []branch) []*lane {
 
 // wideFindings asks the detectors that look at the whole machine, once for all lanes.
 func (t *trial) wideFindings(p scenario.Phase, shared []branch, pooled *stage) []finding {
-	due := t.due(p, shared[0])
-	if due == nil {
-		return nil
-	}
 	var findings []finding
 	for _, d := range t.detection() {
-		if hostWide(d) {
-			fires := *due && d.Expect != scenario.ExpectSilent
-			findings = append(findings, t.detector(p, d, fires, decide(d, t.wide(p, &fires, t.lanes(shared), pooled))))
+		if must := t.must(d, p, shared[0]); must != nil && hostWide(d) {
+			findings = append(findings, t.detector(p, d, *must, decide(d, t.wide(p, must, t.lanes(shared), pooled))))
 		}
 	}
 	return findings
