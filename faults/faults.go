@@ -27,6 +27,7 @@ var Catalogue = map[string]func() any{
 	"notrack":             func() any { return &NoTrack{} },
 	"reorder":             func() any { return &Reorder{} },
 	"stray-segment":       func() any { return &StraySegment{} },
+	"restart-container":   func() any { return &RestartContainer{} },
 	"sysctl":              func() any { return &Sysctl{} },
 }
 

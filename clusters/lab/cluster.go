@@ -145,7 +145,11 @@ func (c *cluster) startAgents(context.Context) error {
 	}
 	for _, pod := range c.work.pods {
 		keep(podPlace(pod), func() (*process, error) {
-			return c.lab.startSandbox(podPlace(pod), c.spec.Logs, c.spec.Env, sandbox.Home{Hostname: pod.Name, Files: podFiles(pod)})
+			mounts, err := c.work.mounts(pod)
+			if err != nil {
+				return nil, err
+			}
+			return c.lab.startSandbox(podPlace(pod), c.spec.Logs, c.spec.Env, sandbox.Home{Hostname: pod.Name, Files: podFiles(pod), Mounts: mounts})
 		})
 	}
 	return group.Wait()
@@ -221,11 +225,7 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 				group.Go(func() error { return c.startCoreDNS(ctx, podPlace(pod), "coredns", corefile, "--api", apiAddress) })
 				continue
 			}
-			argv := append([]string{filepath.Join(c.lab.Bin, "relapse-agent")}, container.Args...)
-			if len(container.Args) == 0 {
-				argv = append(argv, "pause")
-			}
-			group.Go(func() error { return c.startProgram(ctx, podPlace(pod), container.Name, argv, nil) })
+			group.Go(func() error { return c.startContainer(ctx, pod, container) })
 		}
 	}
 	group.Go(func() error { return c.CoreDNS(ctx, "outside", "outside-dns", outsideCorefile) })
@@ -236,12 +236,26 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 	return group.Wait()
 }
 
+func (c *cluster) startContainer(ctx context.Context, pod *corev1.Pod, container corev1.Container) error {
+	argv, command, err := c.lab.argv(container)
+	if err != nil {
+		return fmt.Errorf("Pod %s: container %s: %w", pod.Name, container.Name, err)
+	}
+	return c.start(ctx, podPlace(pod), program.Spec{Name: container.Name, Argv: argv, Command: command, Files: c.work.files(pod, container)})
+}
+
 func (c *cluster) startProgram(ctx context.Context, place, name string, argv []string, files map[string]string) error {
-	logs, err := filepath.Abs(filepath.Join(c.spec.Logs, strings.ReplaceAll(place, "/", "-")+"-"+name+".log"))
+	return c.start(ctx, place, program.Spec{Name: name, Argv: argv, Files: files})
+}
+
+// start starts a program whose log is kept in the run folder.
+func (c *cluster) start(ctx context.Context, place string, s program.Spec) error {
+	logs, err := filepath.Abs(filepath.Join(c.spec.Logs, strings.ReplaceAll(place, "/", "-")+"-"+s.Name+".log"))
 	if err != nil {
 		return err
 	}
-	_, err = program.Start.Call(ctx, c.processes[place].conn, program.Spec{Name: name, Argv: argv, Files: files, Logs: logs}, nil)
+	s.Logs = logs
+	_, err = program.Start.Call(ctx, c.processes[place].conn, s, nil)
 	return err
 }
 

@@ -79,6 +79,9 @@ func (l *Lab) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
 		log, _ := os.ReadFile(filepath.Join(logs, "offers.log"))
 		return nil, fmt.Errorf("finding out what this machine offers: %w\n%s", err, log)
 	}
+	for name := range proxies {
+		offers[name] = offerProgram(name)
+	}
 	offers["kernel-log"] = kernelLog()
 	offers["host-conntrack-max"] = hostConntrackMax()
 	return offers, nil
@@ -116,6 +119,11 @@ func (l *Lab) Versions(ctx context.Context) map[string]string {
 		}
 		versions[name] = strings.TrimSpace(string(output))
 	}
+	for name := range proxies {
+		if version := programVersion(ctx, name); version != "" {
+			versions[name] = version
+		}
+	}
 	return versions
 }
 
@@ -125,7 +133,7 @@ func (l *Lab) Differences() []string {
 		"There is no API server, scheduler or kubelet: the lab computes endpoints itself and tells kube-proxy and CoreDNS the result.",
 		"kube-proxy's proxier code runs as a process in each node's network namespace, without kube-proxy's own command, health or metrics ports; its synchronization is not delayed.",
 		"CoreDNS has the plugins of kubeadm's Corefile except health, ready and prometheus; a stand-in for the API server runs in its pod.",
-		"Pods are network, mount, process and host-name namespaces without images or cgroups; their program is relapse's own.",
+		"Pods are network, mount, process and host-name namespaces without images or cgroups; their program is relapse's own, or the machine's nginx, HAProxy, Envoy or Node.js.",
 		"All nodes share this machine's kernel, so nf_conntrack_max, the conntrack hash table and neighbour limits are common to them, as on kind.",
 		"IPv4 only. A changed dnsConfig rewrites the pod's resolv.conf in place, where a cluster would make new pods.",
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/relapse-k8s/relapse/harness/history"
 )
 
@@ -18,7 +20,14 @@ func (c *cluster) Delete(context.Context, string, string, string) error {
 }
 
 // Follow hears what the lab's programs and network policies say.
-func (c *cluster) Follow(ctx context.Context, _ func(history.Log)) error {
+func (c *cluster) Follow(ctx context.Context, hear func(history.Log)) error {
+	group, following := errgroup.WithContext(ctx)
+	for _, source := range []func(context.Context, func(history.Log)) error{c.followPrograms} {
+		group.Go(func() error { return source(following, hear) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return nil
 }

@@ -18,6 +18,9 @@ var supported = map[string][]string{
 		"apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.labels.*", "metadata.annotations.*",
 		"spec.replicas", "spec.selector.matchLabels.*", "spec.template.metadata.labels.*", "spec.template.metadata.annotations.*",
 	}, under("spec.template.spec.", podSpec)...),
+	"ConfigMap": {
+		"apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.labels.*", "metadata.annotations.*", "data.*",
+	},
 	"Service": {
 		"apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.labels.*", "metadata.annotations.*",
 		"spec.selector.*", "spec.clusterIP", "spec.type", "spec.sessionAffinity",
@@ -26,7 +29,9 @@ var supported = map[string][]string{
 }
 
 var podSpec = []string{
-	"containers[].name", "containers[].image", "containers[].args[]",
+	"containers[].name", "containers[].image", "containers[].command[]", "containers[].args[]",
+	"containers[].volumeMounts[].name", "containers[].volumeMounts[].mountPath", "containers[].volumeMounts[].subPath",
+	"containers[].volumeMounts[].readOnly", "volumes[].name", "volumes[].configMap.name",
 	"containers[].ports[].name", "containers[].ports[].containerPort", "containers[].ports[].protocol",
 	"nodeName", "dnsPolicy", "dnsConfig.nameservers[]", "dnsConfig.searches[]", "dnsConfig.options[].name", "dnsConfig.options[].value",
 }

@@ -10,16 +10,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The lab's images. A pod's program is one of relapse's own; what looks like an image name says which.
-const (
-	agentImage   = "relapse"
-	corednsImage = "coredns"
-)
-
 // workload is what a list of objects comes to: Deployments are Pods by now.
 type workload struct {
-	pods     []*corev1.Pod
-	services []*corev1.Service
+	pods       []*corev1.Pod
+	services   []*corev1.Service
+	configMaps []*corev1.ConfigMap
 }
 
 // parse reads objects that Check has found no fault with.
@@ -36,6 +31,8 @@ func parse(objects [][]byte) (workload, error) {
 			err = add(object, func(p *corev1.Pod) { w.pods = append(w.pods, p) })
 		case "Deployment":
 			err = add(object, func(d *appsv1.Deployment) { w.pods = append(w.pods, replicas(d)...) })
+		case "ConfigMap":
+			err = add(object, func(m *corev1.ConfigMap) { w.configMaps = append(w.configMaps, m) })
 		case "Service":
 			err = add(object, func(s *corev1.Service) { w.services = append(w.services, s) })
 		default:
@@ -50,6 +47,9 @@ func parse(objects [][]byte) (workload, error) {
 	}
 	for _, s := range w.services {
 		namespaced(&s.ObjectMeta)
+	}
+	for _, m := range w.configMaps {
+		namespaced(&m.ObjectMeta)
 	}
 	return w, nil
 }
@@ -95,10 +95,11 @@ func (w workload) check(nodes int) []error {
 			errs = append(errs, fmt.Errorf("Pod %s: spec.nodeName: there is no %s among %v", pod.Name, pod.Spec.NodeName, nodeNames(nodes)))
 		}
 		for i, c := range pod.Spec.Containers {
-			if c.Image != agentImage && (c.Image != corednsImage || pod.Namespace != metav1.NamespaceSystem) {
-				errs = append(errs, fmt.Errorf("Pod %s: spec.containers[%d].image: %q: the lab runs only the image %s, with the arguments server ADDRESS, http ADDRESS or pause", pod.Name, i, c.Image, agentImage))
+			if err := checkImage(pod.Namespace, c); err != nil {
+				errs = append(errs, fmt.Errorf("Pod %s: spec.containers[%d].%w", pod.Name, i, err))
 			}
 		}
+		errs = append(errs, w.checkVolumes(pod)...)
 	}
 	for _, s := range w.services {
 		if s.Spec.Type != "" && s.Spec.Type != corev1.ServiceTypeClusterIP {

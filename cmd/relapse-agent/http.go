@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os/signal"
 	"strconv"
@@ -13,48 +14,85 @@ import (
 	"time"
 )
 
-// serveHTTP is a small web server, until it is told to end. /bytes?n=1000 answers that many bytes, every other path a line.
-// Options: idle-timeout=100ms closes a connection that has been idle for as long.
-func serveHTTP(ctx context.Context, address string, options []string) error {
+// httpServer is the program of a pod that speaks HTTP.
+type httpServer struct {
+	address string
+	// idle is how long an idle connection is kept; 0 is for ever.
+	idle time.Duration
+	// h2c is whether HTTP/2 without encryption is understood beside HTTP/1.1.
+	h2c bool
+}
+
+// parseHTTP reads ADDRESS [idle-timeout=DURATION] [h2c].
+func parseHTTP(args []string) (httpServer, error) {
+	if len(args) == 0 {
+		return httpServer{}, errors.New("http: give the address to listen on, such as :8080")
+	}
+	s := httpServer{address: args[0]}
+	for _, arg := range args[1:] {
+		name, value, _ := strings.Cut(arg, "=")
+		switch {
+		case name == "idle-timeout":
+			idle, err := time.ParseDuration(value)
+			if err != nil {
+				return s, fmt.Errorf("http: %s: %w", arg, err)
+			}
+			s.idle = idle
+		case arg == "h2c":
+			s.h2c = true
+		default:
+			return s, fmt.Errorf("http: %q is not understood; there are idle-timeout=DURATION and h2c", arg)
+		}
+	}
+	return s, nil
+}
+
+// serve answers requests until it is told to end.
+func (s httpServer) serve(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	mux := http.NewServeMux()
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "relapse", r.URL.Path) // a client that breaks off is no error of the server, here and below
-	})
-	mux.HandleFunc("/bytes", func(w http.ResponseWriter, r *http.Request) {
-		n, err := strconv.ParseInt(r.URL.Query().Get("n"), 10, 64)
-		if err != nil || n < 0 {
-			http.Error(w, "n must be a number of bytes", http.StatusBadRequest)
-			return
-		}
-		w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
-		w.Header().Set("Content-Type", "application/octet-stream")
-		_, _ = io.CopyN(w, zeros{}, n)
-	})
-	server := http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	for _, option := range options {
-		value, ok := strings.CutPrefix(option, "idle-timeout=")
-		if !ok {
-			return fmt.Errorf("http: %q is not an option; there is idle-timeout", option)
-		}
-		var err error
-		if server.IdleTimeout, err = time.ParseDuration(value); err != nil {
-			return fmt.Errorf("http: %w", err)
-		}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(s.h2c)
+	server := &http.Server{
+		Handler: handler(), IdleTimeout: s.idle, Protocols: &protocols,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.address)
+	if err != nil {
+		return fmt.Errorf("http: %w", err)
 	}
 	unhook := context.AfterFunc(ctx, func() { server.Close() })
 	defer unhook()
-	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("http: %w", err)
 	}
 	return nil
 }
 
-// zeros never ends.
+func handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/bytes", serveBytes)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // a client that breaks off is no error of the server
+		fmt.Fprintf(w, "%s %s from %s\n", r.Method, r.Proto, r.RemoteAddr)
+	})
+	return mux
+}
+
+// zeros reads as endless zero bytes.
 type zeros struct{}
 
-func (zeros) Read(b []byte) (int, error) {
-	clear(b)
-	return len(b), nil
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// serveBytes streams as many bytes as ?n= asks for.
+func serveBytes(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.ParseInt(r.URL.Query().Get("n"), 10, 64)
+	if err != nil || n < 0 {
+		http.Error(w, "n must be a number of bytes", http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
+	_, _ = io.CopyN(w, zeros{}, n) // a client that breaks off is no error of the server
 }

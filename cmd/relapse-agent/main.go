@@ -29,7 +29,8 @@ const usage = `relapse-agent acts in one namespace; the relapse command starts i
   relapse-agent host RUN       serve the machine itself, and put it in order when the stream breaks
   relapse-agent lookup NAME    print the addresses that the C library finds for a name; with ipv4 behind it those only
   relapse-agent server ADDRESS the program of a pod that sends back every line it gets over TCP
-  relapse-agent http ADDRESS   the program of a pod that answers HTTP: /bytes?n=1000 that many bytes; option idle-timeout=100ms
+  relapse-agent http ADDRESS [idle-timeout=DURATION] [h2c]
+                               the program of a pod that answers HTTP requests, /bytes?n=N with N bytes
   relapse-agent pause          the program of a pod that does nothing
 `
 
@@ -73,7 +74,11 @@ func run(ctx context.Context, args []string) error {
 	case "server":
 		return serveEcho(ctx, argument)
 	case "http":
-		return serveHTTP(ctx, argument, args[min(2, len(args)):])
+		server, err := parseHTTP(args[1:])
+		if err != nil {
+			return err
+		}
+		return server.serve(ctx)
 	case "pause":
 		ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 		defer stop()

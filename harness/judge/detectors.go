@@ -53,6 +53,9 @@ func (t *trial) detector(p plan.Phase, d scenario.Detector, due bool, got detect
 		f.outcome = Inconclusive
 		f.reason = fmt.Sprintf("detector %s already fired before the fault: %s", d.ID, got.Text)
 	case "remedy":
+		if due {
+			break
+		}
 		f.reason = fmt.Sprintf("detector %s still fired %s: %s", d.ID, when(p), got.Text)
 	}
 	if got.Blind {

@@ -176,6 +176,17 @@ func TestMutations(t *testing.T) {
 			reason: "forced: remedy tcp did not cure it: 1 of 4 attempts of lookup took 4.9s to 5.3s"},
 		"remedy breaks something else": {alter: func(b *bench) { b.lookups("forced/tcp", "remedy/tcp", 2, 0.002, "connection refused") }, outcome: Fail,
 			reason: "forced: lookup failed 2 of 4 with remedy tcp on: connection refused"},
+		"a detector that goes on firing with the remedy on, as expected": {alter: func(b *bench) {
+			b.s.Remedies[0].StillFires = []string{"insert-failed"}
+			b.each("forced/tcp", "remedy/tcp", "reading", func(e *history.Event) {
+				if e.Reading.At == "end" {
+					e.Reading.Values["insert_failed"] += 8
+				}
+			})
+		}, outcome: Pass, reason: "forced: every lookup"},
+		"a detector that should go on firing does not": {alter: func(b *bench) {
+			b.s.Remedies[0].StillFires = []string{"insert-failed"}
+		}, outcome: Fail, reason: "forced: detector insert-failed stayed silent with remedy tcp on: insert_failed rose by 0 in 4 attempts: 0 per attempt"},
 		"detector fires with the remedy on": {alter: func(b *bench) {
 			b.each("forced/tcp", "remedy/tcp", "reading", func(e *history.Event) {
 				if e.Reading.At == "end" && e.Reading.Reader == "conntrack" {

@@ -37,6 +37,8 @@ type Phase struct {
 	// Fires is whether the detectors must fire or be quiet; nil where they are only shown: in a near miss that stays healthy, a
 	// detector that fires is no fault of the run but worth seeing, or a claim.
 	Fires *bool
+	// StillFires lists the ids of detectors that must fire all the same.
+	StillFires []string
 }
 
 // Lanes splits a variant into lanes: one for each remedy and each control, so that a run takes as long as its slowest remedy.
@@ -84,6 +86,7 @@ func phases(v *scenario.Variant, l Lane, repaired bool) []Phase {
 		course = append(course,
 			Phase{
 				Phase: scenario.Phase{Kind: "remedy", ID: l.Branch}, Apply: l.Remedy.Changes, Until: l.Remedy.Effective, Proof: fault.StillApplied, Fires: &no,
+				StillFires: l.Remedy.StillFires,
 			},
 			Phase{
 				Phase: scenario.Phase{Kind: "relapse", ID: l.Branch}, Undo: l.Remedy.Changes, Until: join(fault.Effective, l.Remedy.Relapse), Proof: fault.Proof,
@@ -162,6 +165,9 @@ func Detectors(s *scenario.Scenario, v *scenario.Variant, offered func(need stri
 func Fires(d scenario.Detector, p Phase) *bool {
 	if d.Expect == scenario.ExpectSilent {
 		return when(false)
+	}
+	if slices.Contains(p.StillFires, d.ID) {
+		return when(true)
 	}
 	return p.Fires
 }

@@ -19,6 +19,7 @@ var Catalogue = map[string]func() any{
 	"connect":  func() any { return &Connect{} },
 	"download": func() any { return &Download{} },
 	"echo":     func() any { return &Echo{} },
+	"http":     func() any { return &HTTP{} },
 	"lookup":   func() any { return &Lookup{} },
 }
 

@@ -24,6 +24,8 @@ type Spec struct {
 	// Name by which the program is spoken of: kube-proxy, coredns, a container's name.
 	Name string
 	Argv []string
+	// Command is how many words at the head of Argv are the program itself; the arguments follow.
+	Command int
 	// Env is added to the agent's environment, as KEY=VALUE.
 	Env []string
 	// Files are written before the start: path to content.
@@ -56,6 +58,8 @@ type Manager struct {
 	mu       sync.Mutex
 	programs map[string]*running
 	spawn    chan func()
+
+	ears ears
 }
 
 type running struct {
@@ -93,6 +97,7 @@ func (m *Manager) Register(ops map[string]agent.Handler) {
 	Stop.Handle(ops, func(_ context.Context, name string, _ func(agent.None)) (agent.None, error) {
 		return agent.None{}, m.Stop(name)
 	})
+	Follow.Handle(ops, m.follow)
 }
 
 // Start starts a program.
@@ -109,7 +114,8 @@ func (m *Manager) Start(s Spec) error {
 	}
 	cmd := exec.Command(s.Argv[0], s.Argv[1:]...)
 	cmd.Env = append(os.Environ(), s.Env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// A group of its own, so that the workers of a server end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	r := &running{spec: s, cmd: cmd, ended: make(chan struct{}), more: make(chan struct{})}
 	stdin, err1 := cmd.StdinPipe()
 	stdout, err2 := cmd.StdoutPipe()
@@ -125,7 +131,7 @@ func (m *Manager) Start(s Spec) error {
 		return fmt.Errorf("program %s: %w", s.Name, err)
 	}
 	m.programs[s.Name] = r
-	go r.follow(stdout, stderr, logs)
+	go r.read(stdout, stderr, logs, func(line string) { m.ears.hear(s.Name, line) })
 	return nil
 }
 
@@ -136,7 +142,7 @@ func openLog(path string) (io.WriteCloser, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 }
 
-func (r *running) follow(stdout, stderr io.Reader, logs io.WriteCloser) {
+func (r *running) read(stdout, stderr io.Reader, logs io.WriteCloser, said func(line string)) {
 	defer logs.Close()
 	var both sync.WaitGroup
 	both.Go(func() {
@@ -144,6 +150,7 @@ func (r *running) follow(stdout, stderr io.Reader, logs io.WriteCloser) {
 			if !strings.HasPrefix(line, "{") {
 				fmt.Fprintln(logs, line)
 			}
+			said(line)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.lines = append(r.lines, line)
@@ -154,6 +161,7 @@ func (r *running) follow(stdout, stderr io.Reader, logs io.WriteCloser) {
 	both.Go(func() {
 		scan(stderr, func(line string) {
 			fmt.Fprintln(logs, line)
+			said(line)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.tail = append(r.tail, line)
@@ -246,7 +254,7 @@ func (m *Manager) Stop(name string) error {
 		return nil
 	case <-grace.C:
 	}
-	_ = r.cmd.Process.Kill()
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
 	<-r.ended
 	return nil
 }

@@ -254,6 +254,9 @@ type Remedy struct {
 	Effective []ReadingExpectation `json:"effective,omitempty"`
 	// Healthy says what the probes must show, where that differs from the scenario's healthy.
 	Healthy []ProbeExpectation `json:"healthy,omitempty"`
+	// StillFires lists detectors that go on firing: a remedy that keeps the failure from users and does not prevent it, such as
+	// a retry. They must then fire.
+	StillFires []string `json:"stillFires,omitempty"`
 	// Relapse lists readings that are waited for after the cure was withdrawn, beside those of the fault.
 	Relapse []ReadingExpectation `json:"relapse,omitempty"`
 }

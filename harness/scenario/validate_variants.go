@@ -100,6 +100,9 @@ func (v *validator) remedyList() {
 		on := beside(v.faultSteps(variants), v.steps(join(path, "changes"), remedy.Changes, v.takenSteps(variants)), remedy.Changes)
 		v.readings(join(path, "effective"), remedy.Effective, on)
 		v.expectations(join(path, "healthy"), remedy.Healthy)
+		for k, id := range remedy.StillFires {
+			v.ref(index(join(path, "stillFires"), k), id, v.detectors)
+		}
 		// The cure is withdrawn then: what is left to read is the fault's.
 		v.readings(join(path, "relapse"), remedy.Relapse, v.faultSteps(variants))
 	}

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,12 +21,34 @@ type object struct {
 	} `json:"metadata"`
 }
 
-func (v *validator) object(i int) (o object, path string, err error) {
-	path = index("workload", i)
-	if v.r.blocked(path) || v.s.Workload[i] == nil {
-		return o, path, fmt.Errorf("not read")
+// located is an object as it stands in the file.
+type located struct {
+	raw  Raw
+	path string
+	// variant whose own it is; empty for those of the whole scenario.
+	variant string
+}
+
+// objects lists the scenario's objects, and then those of each variant.
+func (v *validator) objects() []located {
+	var all []located
+	add := func(list []Raw, path, variant string) {
+		for i, raw := range list {
+			all = append(all, located{raw, index(path, i), variant})
+		}
 	}
-	return o, path, json.Unmarshal(v.s.Workload[i], &o)
+	add(v.s.Workload, "workload", "")
+	for i, variant := range v.s.Variants {
+		add(variant.Workload, index("variants", i)+".workload", variant.ID)
+	}
+	return all
+}
+
+func (v *validator) read(l located) (o object, err error) {
+	if v.r.blocked(l.path) || l.raw == nil {
+		return o, errors.New("not read")
+	}
+	return o, json.Unmarshal(l.raw, &o)
 }
 
 func (v *validator) collectNodes() {
@@ -37,12 +60,12 @@ func (v *validator) collectNodes() {
 
 func (v *validator) collectPods() {
 	v.pods = names{noun: "pod", plural: "pods", unsure: v.r.blocked("workload")}
-	for i := range v.s.Workload {
-		o, _, err := v.object(i)
+	for _, l := range v.objects() {
+		o, err := v.read(l)
 		switch {
 		case err != nil || o.Kind == "" || o.Metadata.Name == "":
 			v.pods.unsure = true
-		case o.Kind == "Pod":
+		case o.Kind == "Pod" && !slices.Contains(v.pods.list, o.Metadata.Name):
 			v.pods.list = append(v.pods.list, o.Metadata.Name)
 		case o.Kind == "Deployment":
 			v.pods.note = " (the pods of a Deployment have no names to refer to)"
@@ -51,10 +74,11 @@ func (v *validator) collectPods() {
 }
 
 func (v *validator) workload() {
-	var seen []string
-	for i, raw := range v.s.Workload {
-		o, path, err := v.object(i)
-		if raw == nil {
+	seen := map[string]map[string]bool{} // by variant
+	for _, l := range v.objects() {
+		path := l.path
+		o, err := v.read(l)
+		if l.raw == nil {
 			continue
 		}
 		if err != nil {
@@ -73,9 +97,12 @@ func (v *validator) workload() {
 			continue
 		}
 		called := o.Kind + " " + o.Metadata.Namespace + "/" + o.Metadata.Name
-		if slices.Contains(seen, called) {
+		if seen[""][called] || seen[l.variant][called] {
 			v.r.addAt(path+".metadata.name", "there is another %s %q", o.Kind, o.Metadata.Name)
 		}
-		seen = append(seen, called)
+		if seen[l.variant] == nil {
+			seen[l.variant] = map[string]bool{}
+		}
+		seen[l.variant][called] = true
 	}
 }

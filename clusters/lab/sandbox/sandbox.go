@@ -25,6 +25,8 @@ type Home struct {
 	Hostname string
 	// Files to show in place of the machine's, such as /etc/resolv.conf: path to content. They are the sandbox's own.
 	Files map[string]string
+	// Mounts are the volumes of a pod.
+	Mounts []Mount
 }
 
 // Enter makes the namespaces of this process a home. The machine sees nothing of it.
@@ -52,6 +54,11 @@ func (h Home) Enter() error {
 	for path, content := range h.Files {
 		if err := show(targets[path], content); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	for _, m := range h.Mounts {
+		if err := m.mount(); err != nil {
+			return fmt.Errorf("volume %s: %w", m.Volume, err)
 		}
 	}
 	return nil

@@ -1,0 +1,87 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+
+	"github.com/relapse-k8s/relapse/harness/program"
+)
+
+// RestartContainer starts a container of a pod again with other arguments or another configuration, as a rollout does; on a real
+// cluster that means new pods. It is on when the container listens again on every TCP port that it listened on before. Undoing it
+// starts the container again as it was.
+type RestartContainer struct {
+	// Container is its name in the pod.
+	Container string `json:"container"`
+	// Args takes the place of the container's args; without any they stay. What the pod gives as command stays too.
+	Args []string `json:"args,omitempty"`
+	// Files gives keys of the container's ConfigMaps another text; the others stay.
+	Files map[string]string `json:"files,omitempty"`
+
+	programs *program.Manager
+	changed  program.Spec
+}
+
+// Validate refuses a restart that changes nothing.
+func (c *RestartContainer) Validate() error {
+	if len(c.Args) == 0 && len(c.Files) == 0 {
+		return errors.New("give args or files: a container that is started again as it was is no change")
+	}
+	return nil
+}
+
+// Apply restarts the container.
+func (c *RestartContainer) Apply(ctx context.Context, ns *Namespace) error {
+	before, err := ns.Programs.Spec(c.Container)
+	if err != nil {
+		return err
+	}
+	ports, err := ns.Programs.Ports(c.Container)
+	if err != nil {
+		return err
+	}
+	if c.changed, err = c.change(before); err != nil {
+		return err
+	}
+	c.programs = ns.Programs
+	if err := ns.Scope.PushFunc("start container "+c.Container+" as it was", func(ctx context.Context) error {
+		return ns.Programs.Restart(ctx, before, ports)
+	}); err != nil {
+		return err
+	}
+	return ns.Programs.Restart(ctx, c.changed, ports)
+}
+
+// change returns what to start in place of a program.
+func (c *RestartContainer) change(before program.Spec) (program.Spec, error) {
+	after := before
+	if len(c.Args) > 0 {
+		after.Argv = append(slices.Clone(before.Argv[:before.Command]), c.Args...)
+	}
+	after.Files = maps.Clone(before.Files)
+	for key, text := range c.Files {
+		found := false
+		for file := range before.Files {
+			if path.Base(file) == key {
+				after.Files[file], found = text, true
+			}
+		}
+		if !found {
+			return after, fmt.Errorf("container %s: files: no ConfigMap that it mounts has the key %q", c.Container, key)
+		}
+	}
+	return after, nil
+}
+
+// Readings: running is 1 while the container runs as it was changed.
+func (c *RestartContainer) Readings(context.Context) (map[string]float64, error) {
+	now, err := c.programs.Spec(c.Container)
+	if err == nil && c.programs.Alive(c.Container) == nil && slices.Equal(now.Argv, c.changed.Argv) && maps.Equal(now.Files, c.changed.Files) {
+		return map[string]float64{"running": 1}, nil
+	}
+	return map[string]float64{"running": 0}, nil
+}

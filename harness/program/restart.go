@@ -1,0 +1,95 @@
+package program
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// listenLimit is how long a program that was started again may take until it listens; listenEvery is how often that is looked at.
+const (
+	listenLimit = 10 * time.Second
+	listenEvery = 5 * time.Millisecond
+)
+
+// Spec returns what a program was started with.
+func (m *Manager) Spec(name string) (Spec, error) {
+	r, err := m.find(name)
+	if err != nil {
+		return Spec{}, err
+	}
+	return r.spec, nil
+}
+
+// Alive returns an error with the program's last words where it has ended, or was not started.
+func (m *Manager) Alive(name string) error {
+	r, err := m.find(name)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.ended:
+		return r.failed(fmt.Errorf("it has ended: %w", errOrEnd(r.err)))
+	default:
+		return nil
+	}
+}
+
+// Ports returns the TCP ports that a program listens on, with all its processes.
+func (m *Manager) Ports(name string) ([]uint16, error) {
+	r, err := m.find(name)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := listening(r.cmd.Process.Pid)
+	if err != nil {
+		return nil, fmt.Errorf("program %s: %w", name, err)
+	}
+	return ports, nil
+}
+
+func (m *Manager) find(name string) (*running, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.programs[name]
+	if !ok {
+		return nil, fmt.Errorf("no program %s runs here; there are %v", name, slices.Sorted(maps.Keys(m.programs)))
+	}
+	return r, nil
+}
+
+// Restart stops the program of this name, starts it as s says, and returns when it listens on these ports.
+func (m *Manager) Restart(ctx context.Context, s Spec, ports []uint16) error {
+	if err := m.Stop(s.Name); err != nil {
+		return err
+	}
+	if err := m.Start(s); err != nil {
+		return err
+	}
+	r, err := m.find(s.Name)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, listenLimit, fmt.Errorf("limit of %s", listenLimit))
+	defer cancel()
+	tick := time.NewTicker(listenEvery)
+	defer tick.Stop()
+	for {
+		now, err := m.Ports(s.Name)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(ports, func(port uint16) bool { return !slices.Contains(now, port) }) {
+			return m.Alive(s.Name)
+		}
+		select {
+		case <-tick.C:
+		case <-r.ended:
+			return r.failed(fmt.Errorf("it ended (%w) before it listened on %v", errOrEnd(r.err), ports))
+		case <-ctx.Done():
+			return r.failed(fmt.Errorf("it listens on %v, and not on all of %v: %w", now, ports, context.Cause(ctx)))
+		}
+	}
+}
