@@ -17,6 +17,8 @@ var Catalogue = map[string]func() any{
 	"conntrack-occupy":    func() any { return &ConntrackOccupy{} },
 	"dns-config":          func() any { return &DNSConfig{} },
 	"hold-pairs":          func() any { return &HoldPairs{} },
+	"kubernetes-object":   func() any { return &KubernetesObject{} },
+	"log-drops":           func() any { return &LogDrops{} },
 	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
 	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
 	"notrack":             func() any { return &NoTrack{} },
