@@ -25,6 +25,8 @@ var Known = map[string]string{
 	"vxlan":                   "VXLAN devices can be made",
 	"kernel-log":              "the kernel log can be read",
 	"nflog":                   "packets can be logged to a program (NFLOG)",
+	"kernel-log-rule":         "rules can log packets to the kernel log (nf_log_syslog)",
+	"kernel-log-rule-silent":  "what a rule logs in a node's namespace does not get into the kernel log (net.netfilter.nf_log_all_netns=0)",
 	"proxy-iptables":          "kube-proxy runs in iptables mode",
 	"proxy-nftables":          "kube-proxy runs in nftables mode",
 	"nginx":                   "pods can run nginx",
@@ -95,7 +97,9 @@ type Cluster interface {
 	AddService(ctx context.Context, service Service) (clusterIP string, err error)
 	RemoveService(ctx context.Context, namespace, name string) error
 	// Apply creates or replaces a Kubernetes object, given as JSON, and returns when the cluster acts on it. Delete takes one away.
+	// What is not there is deleted already. Object returns one as it was given, or nil: its name alone where there are no namespaces.
 	Apply(ctx context.Context, object []byte) error
+	Object(kind, namespace, name string) []byte
 	Delete(ctx context.Context, kind, namespace, name string) error
 	// Follow hears the known lines of what the cluster's programs and network policies say, until ctx ends.
 	Follow(ctx context.Context, hear func(history.Log)) error

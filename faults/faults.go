@@ -20,14 +20,16 @@ var Catalogue = map[string]func() any{
 	"drop-invalid":        func() any { return &DropInvalid{} },
 	"hold-fin":            func() any { return &HoldFIN{} },
 	"hold-pairs":          func() any { return &HoldPairs{} },
+	"kubernetes-object":   func() any { return &KubernetesObject{} },
+	"log-drops":           func() any { return &LogDrops{} },
 	"masquerade":          func() any { return &Masquerade{} },
 	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
 	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
 	"nothing":             func() any { return &Nothing{} },
 	"notrack":             func() any { return &NoTrack{} },
 	"reorder":             func() any { return &Reorder{} },
-	"stray-segment":       func() any { return &StraySegment{} },
 	"restart-container":   func() any { return &RestartContainer{} },
+	"stray-segment":       func() any { return &StraySegment{} },
 	"sysctl":              func() any { return &Sysctl{} },
 }
 

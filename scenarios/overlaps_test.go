@@ -101,4 +101,3 @@ func decideOn(d scenario.Detector, r recording, own bool) detect.Result {
 	}
 	return d.Use.Config.(detect.Detector).Decide(w)
 }
-

@@ -28,11 +28,14 @@ type cluster struct {
 	spec clusters.Spec
 	work workload
 
+	// changing is held while an object is applied or deleted, until the cluster acts on it.
+	changing  sync.Mutex
 	mu        sync.Mutex
 	processes map[string]*process // by place; the wiring's is "wiring"
 	state     state
 	addresses serviceAddresses
 	told      map[string]string // program to tell the state, by place
+	given     map[object][]byte // objects as they were given, of the kinds that can be replaced
 }
 
 const wiring = "wiring"
@@ -46,7 +49,10 @@ func (l *Lab) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster,
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{lab: l, spec: spec, work: work, processes: map[string]*process{}, told: map[string]string{}}
+	c := &cluster{lab: l, spec: spec, work: work, processes: map[string]*process{}, told: map[string]string{}, given: map[object][]byte{}}
+	for _, text := range append(slices.Clone(system), spec.Workload...) {
+		c.keep(text)
+	}
 	if err := c.up(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("lab %s: %w", spec.Name, err), c.Close(context.WithoutCancel(ctx)))
 	}
@@ -66,6 +72,7 @@ func (c *cluster) up(ctx context.Context) error {
 		{"addresses and routes", c.configure},
 		{"programs", c.startPrograms},
 		{"Services", c.tell},
+		{"network policies", c.enforce},
 	} {
 		c.progress("making " + step.what)
 		if err := step.do(ctx); err != nil {
@@ -289,6 +296,10 @@ func (c *cluster) tell(ctx context.Context) error {
 	for _, s := range c.work.services {
 		c.state.EndpointSlices = append(c.state.EndpointSlices, endpoints(s, c.work.pods))
 		namespaces[s.Namespace] = true
+	}
+	for _, n := range c.work.namespaces {
+		delete(namespaces, n.Name)
+		c.state.Namespaces = append(c.state.Namespaces, n)
 	}
 	for _, name := range slices.Sorted(maps.Keys(namespaces)) {
 		c.state.Namespaces = append(c.state.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})

@@ -2,32 +2,153 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/relapse-k8s/relapse/harness/history"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Apply creates or replaces an object.
-func (c *cluster) Apply(context.Context, []byte) error {
-	return errors.New("the lab cannot apply objects yet")
-}
+// object names one of the cluster's objects.
+type object struct{ kind, namespace, name string }
 
-// Delete takes an object away.
-func (c *cluster) Delete(context.Context, string, string, string) error {
-	return errors.New("the lab cannot delete objects yet")
-}
-
-// Follow hears what the lab's programs and network policies say.
-func (c *cluster) Follow(ctx context.Context, hear func(history.Log)) error {
-	group, following := errgroup.WithContext(ctx)
-	for _, source := range []func(context.Context, func(history.Log)) error{c.followPrograms} {
-		group.Go(func() error { return source(following, hear) })
+func (o object) String() string {
+	if o.namespace == "" {
+		return o.kind + " " + o.name
 	}
-	if err := group.Wait(); err != nil {
+	return o.kind + " " + o.namespace + "/" + o.name
+}
+
+// identify fills in the namespace: none for a Namespace, default where none is given.
+func identify(kind, namespace, name string) object {
+	switch {
+	case kind == "Namespace":
+		namespace = ""
+	case namespace == "":
+		namespace = metav1.NamespaceDefault
+	}
+	return object{kind, namespace, name}
+}
+
+func identifyText(text []byte) (object, error) {
+	var head struct {
+		metav1.TypeMeta
+		Metadata metav1.ObjectMeta `json:"metadata"`
+	}
+	err := json.Unmarshal(text, &head)
+	return identify(head.Kind, head.Metadata.Namespace, head.Metadata.Name), err
+}
+
+// replaceable are the kinds that can be applied and deleted while a cluster runs: those that need no namespace made or moved.
+var replaceable = []string{"NetworkPolicy", "Service", "Namespace"}
+
+// keep remembers an object as it was given.
+func (c *cluster) keep(text []byte) {
+	if o, err := identifyText(text); err == nil && slices.Contains(replaceable, o.kind) {
+		c.given[o] = text
+	}
+}
+
+// Object returns an object as it was given, or nil.
+func (c *cluster) Object(kind, namespace, name string) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.given[identify(kind, namespace, name)]
+}
+
+// Apply creates or replaces an object.
+func (c *cluster) Apply(ctx context.Context, text []byte) error {
+	o, err := identifyText(text)
+	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	if !slices.Contains(replaceable, o.kind) {
+		return fmt.Errorf("%s: the lab applies only objects of kinds %v while it runs", o, replaceable)
+	}
+	if errs := c.lab.Check([][]byte{text}); len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	add, err := parse([][]byte{text})
+	if err != nil {
+		return err
+	}
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	if err := c.swap(o, add); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.keep(text)
+	c.mu.Unlock()
+	return c.act(ctx, o.kind)
+}
+
+// Delete takes an object away. A Namespace must be empty, because the lab does not delete what is in it.
+func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) error {
+	o := identify(kind, namespace, name)
+	if !slices.Contains(replaceable, kind) {
+		return fmt.Errorf("%s: the lab deletes only objects of kinds %v while it runs", o, replaceable)
+	}
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	if c.Object(kind, namespace, name) == nil {
+		return nil
+	}
+	if kind == "Namespace" && slices.ContainsFunc(c.work.pods, func(p *corev1.Pod) bool { return p.Namespace == name }) {
+		return fmt.Errorf("%s: it has pods, and the lab does not end them", o)
+	}
+	if err := c.swap(o, workload{}); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	delete(c.given, o)
+	c.mu.Unlock()
+	return c.act(ctx, kind)
+}
+
+// swap takes the object of this name out of the workload, and puts what is in add into its place. A Service keeps its address.
+func (c *cluster) swap(o object, add workload) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is := func(kind string, meta *metav1.ObjectMeta) bool { return identify(kind, meta.Namespace, meta.Name) == o }
+	c.work.policies = append(without(c.work.policies, func(p *networkingv1.NetworkPolicy) bool { return is("NetworkPolicy", &p.ObjectMeta) }), add.policies...)
+	c.work.namespaces = append(without(c.work.namespaces, func(n *corev1.Namespace) bool { return is("Namespace", &n.ObjectMeta) }), add.namespaces...)
+	old := slices.IndexFunc(c.work.services, func(s *corev1.Service) bool { return is("Service", &s.ObjectMeta) })
+	was := ""
+	if old >= 0 {
+		was = c.work.services[old].Spec.ClusterIP
+		delete(c.addresses.used, was)
+	}
+	for _, s := range add.services {
+		if s.Spec.ClusterIP == "" {
+			s.Spec.ClusterIP = was
+		}
+		if err := c.addresses.assign(s); err != nil {
+			if was != "" && was != corev1.ClusterIPNone {
+				c.addresses.used[was] = true
+			}
+			return err
+		}
+	}
+	c.work.services = append(without(c.work.services, func(s *corev1.Service) bool { return is("Service", &s.ObjectMeta) }), add.services...)
 	return nil
+}
+
+// without leaves the list as it is, which somebody may be reading.
+func without[T any](list []*T, is func(*T) bool) []*T {
+	return slices.DeleteFunc(slices.Clone(list), is)
+}
+
+// act tells those whom objects of a kind concern, and returns when they act on it.
+func (c *cluster) act(ctx context.Context, kind string) error {
+	switch kind {
+	case "NetworkPolicy":
+		return c.enforce(ctx)
+	case "Service":
+		return c.tell(ctx)
+	}
+	return errors.Join(c.enforce(ctx), c.tell(ctx))
 }

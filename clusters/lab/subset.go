@@ -26,7 +26,22 @@ var supported = map[string][]string{
 		"spec.selector.*", "spec.clusterIP", "spec.type", "spec.sessionAffinity",
 		"spec.ports[].name", "spec.ports[].protocol", "spec.ports[].port", "spec.ports[].targetPort",
 	},
+	"NetworkPolicy": slices.Concat(
+		[]string{
+			"apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.labels.*", "metadata.annotations.*", "spec.policyTypes[]",
+		},
+		under("spec.podSelector.", selector),
+		under("spec.ingress[].ports[].", policyPort), under("spec.ingress[].from[].", policyPeer),
+		under("spec.egress[].ports[].", policyPort), under("spec.egress[].to[].", policyPeer),
+	),
+	"Namespace": {"apiVersion", "kind", "metadata.name", "metadata.labels.*", "metadata.annotations.*"},
 }
+
+var (
+	selector   = []string{"matchLabels.*", "matchExpressions[].key", "matchExpressions[].operator", "matchExpressions[].values[]"}
+	policyPort = []string{"protocol", "port", "endPort"}
+	policyPeer = slices.Concat(under("podSelector.", selector), under("namespaceSelector.", selector), []string{"ipBlock.cidr", "ipBlock.except[]"})
+)
 
 var podSpec = []string{
 	"containers[].name", "containers[].image", "containers[].command[]", "containers[].args[]",
@@ -72,15 +87,21 @@ func unsupported(object []byte) []error {
 // leaf separates the parts of a path, because label keys have dots of their own.
 const leaf = "\x00"
 
-// leaves lists the paths of all fields that have a value, sorted.
+// leaves lists the paths of all fields that have a value, sorted. An empty object or list counts as a value.
 func leaves(path string, value any) []string {
 	var all []string
 	switch v := value.(type) {
 	case map[string]any:
+		if len(v) == 0 {
+			all = append(all, strings.TrimPrefix(path, leaf))
+		}
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			all = append(all, leaves(path+leaf+key, v[key])...)
 		}
 	case []any:
+		if len(v) == 0 {
+			all = append(all, strings.TrimPrefix(path, leaf)+"[]")
+		}
 		for _, item := range v {
 			all = append(all, leaves(path+"[]", item)...)
 		}
@@ -92,7 +113,8 @@ func leaves(path string, value any) []string {
 
 func display(path string) string { return strings.ReplaceAll(path, leaf, ".") }
 
+// matches is whether a path is that of a pattern, or (of an empty object) leads to it.
 func matches(pattern, path string) bool {
 	want, have := strings.Split(pattern, "."), strings.Split(path, leaf)
-	return len(want) == len(have) && slices.EqualFunc(want, have, func(w, h string) bool { return w == "*" || w == h })
+	return len(want) >= len(have) && slices.EqualFunc(want[:len(have)], have, func(w, h string) bool { return w == "*" || w == h })
 }

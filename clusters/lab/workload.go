@@ -7,7 +7,10 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/relapse-k8s/relapse/clusters/lab/policy"
 )
 
 // workload is what a list of objects comes to: Deployments are Pods by now.
@@ -15,6 +18,8 @@ type workload struct {
 	pods       []*corev1.Pod
 	services   []*corev1.Service
 	configMaps []*corev1.ConfigMap
+	policies   []*networkingv1.NetworkPolicy
+	namespaces []*corev1.Namespace
 }
 
 // parse reads objects that Check has found no fault with.
@@ -35,6 +40,10 @@ func parse(objects [][]byte) (workload, error) {
 			err = add(object, func(m *corev1.ConfigMap) { w.configMaps = append(w.configMaps, m) })
 		case "Service":
 			err = add(object, func(s *corev1.Service) { w.services = append(w.services, s) })
+		case "NetworkPolicy":
+			err = add(object, func(p *networkingv1.NetworkPolicy) { w.policies = append(w.policies, p) })
+		case "Namespace":
+			err = add(object, func(n *corev1.Namespace) { w.namespaces = append(w.namespaces, n) })
 		default:
 			err = fmt.Errorf("the lab has no objects of kind %s", head.Kind)
 		}
@@ -50,6 +59,9 @@ func parse(objects [][]byte) (workload, error) {
 	}
 	for _, m := range w.configMaps {
 		namespaced(&m.ObjectMeta)
+	}
+	for _, p := range w.policies {
+		namespaced(&p.ObjectMeta)
 	}
 	return w, nil
 }
@@ -108,6 +120,9 @@ func (w workload) check(nodes int) []error {
 		if len(s.Spec.Selector) == 0 {
 			errs = append(errs, fmt.Errorf("Service %s: spec.selector: the lab needs one", s.Name))
 		}
+	}
+	for _, p := range w.policies {
+		errs = append(errs, policy.Validate(p)...)
 	}
 	return errs
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
+	"github.com/relapse-k8s/relapse/clusters/lab/policy/enforce"
 	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
 	"github.com/relapse-k8s/relapse/faults"
 	"github.com/relapse-k8s/relapse/harness/agent"
@@ -124,7 +125,8 @@ func operations(stack *undo.Stack) map[string]agent.Handler {
 	programs.Register(ops)
 	(&faults.Server{Stack: stack, Programs: programs}).Register(ops)
 	(&probes.Server{}).Register(ops)
-	readers.Register(ops)
+	readers.Register(ops, map[string]readers.Reader{"policy": enforce.Readings})
+	(&enforce.Enforcer{}).Register(ops)
 	readers.RunCommand.Handle(ops, readers.HandleCommand)
 	readers.Capture.Handle(ops, readers.HandleCapture)
 	readers.FollowKernelLog.Handle(ops, readers.HandleKernelLog)

@@ -12,16 +12,22 @@ import (
 // Read is the operation: the name of a reader in, its numbers out.
 var Read = agent.Op[string, agent.None, map[string]float64]{Name: "read"}
 
-// Catalogue lists the readers.
-var Catalogue = map[string]func(ctx context.Context) (map[string]float64, error){
+// Reader takes its numbers in the namespace that it is called in.
+type Reader func(ctx context.Context) (map[string]float64, error)
+
+// Catalogue lists the readers of what the kernel counts by itself.
+var Catalogue = map[string]Reader{
 	"conntrack": conntrack,
 	"snmp":      snmp,
 }
 
-// Register adds the operation.
-func Register(ops map[string]agent.Handler) {
+// Register adds the operation. More are readers of what relapse has made itself.
+func Register(ops map[string]agent.Handler, more map[string]Reader) {
 	Read.Handle(ops, func(ctx context.Context, name string, _ func(agent.None)) (map[string]float64, error) {
 		reader, ok := Catalogue[name]
+		if !ok {
+			reader, ok = more[name]
+		}
 		if !ok {
 			return nil, errors.New("this agent knows no reader " + name)
 		}

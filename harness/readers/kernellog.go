@@ -32,8 +32,17 @@ var tableFull = regexp.MustCompile(`nf_conntrack: table full(?: in netns (\d+))?
 // ConntrackTableFull is the event of the message that the conntrack table is full.
 const ConntrackTableFull = "conntrack-table-full"
 
+// LoggedDrop is the event of a line that a rule of the change log-drops logs, and DropPrefix what such a line begins with.
+const (
+	LoggedDrop = "logged-drop"
+	DropPrefix = "relapse-drop: "
+)
+
 // ParseKernelLine recognizes a line of the kernel log.
 func ParseKernelLine(line string) (KernelLine, bool) {
+	if strings.HasPrefix(line, DropPrefix) {
+		return KernelLine{Event: LoggedDrop, Line: line}, true
+	}
 	m := tableFull.FindStringSubmatch(line)
 	if m == nil {
 		return KernelLine{}, false

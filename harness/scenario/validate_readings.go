@@ -11,6 +11,9 @@ const (
 	ReaderConntrack = "conntrack"
 	// ReaderSNMP reads the kernel's protocol counters, such as TcpOutRsts.
 	ReaderSNMP = "snmp"
+	// ReaderPolicy reads what network policies do on a node: isolated (pods and directions), and the packets that they have
+	// dropped, egress and ingress.
+	ReaderPolicy = "policy"
 )
 
 // ChangeReader returns the step's id where a reader is change/ID: what a change says of itself.
@@ -48,7 +51,7 @@ func (v *validator) reader(path string, e ReadingExpectation, steps names) {
 	if v.r.blocked(reader) {
 		return
 	}
-	if e.Reader == ReaderConntrack || e.Reader == ReaderSNMP {
+	if slices.Contains([]string{ReaderConntrack, ReaderSNMP, ReaderPolicy}, e.Reader) {
 		if !v.r.has(on) {
 			v.r.addAt(path, "say on which place %s is read: on is missing", e.Reader)
 		} else {
@@ -58,7 +61,7 @@ func (v *validator) reader(path string, e ReadingExpectation, steps names) {
 	}
 	id, ok := ChangeReader(e.Reader)
 	if !ok {
-		v.r.addAt(reader, "%q is not a reader: write conntrack, snmp or change/ID", e.Reader)
+		v.r.addAt(reader, "%q is not a reader: write conntrack, snmp, policy or change/ID", e.Reader)
 		return
 	}
 	v.ref(reader, id, steps)

@@ -9,7 +9,7 @@ import (
 )
 
 // workloadKinds are the objects that every cluster understands.
-var workloadKinds = []string{"Pod", "Deployment", "Service", "NetworkPolicy", "ConfigMap"}
+var workloadKinds = []string{"Pod", "Deployment", "Service", "NetworkPolicy", "Namespace", "ConfigMap"}
 
 // object is what is looked at here; the rest of an object is checked by the cluster that it is made on.
 type object struct {

@@ -76,5 +76,10 @@ func HandleProbeOffers(ctx context.Context, _ agent.None, _ func(agent.None)) (m
 	offer("vxlan", "tried: a device was made", "modprobe vxlan", func() error {
 		return netlink.LinkAdd(&netlink.Vxlan{LinkAttrs: named("offer"), VxlanId: 1, Port: 8472})
 	})
+	offer("nflog", "tried: a rule logged a packet to a group, and it was read", "the kernel needs CONFIG_NFT_LOG and CONFIG_NETFILTER_NETLINK_LOG", func() error {
+		return tryNFLOG(ctx)
+	})
+	offer("kernel-log-rule", "tried: a rule was made", "the kernel needs CONFIG_NFT_LOG and CONFIG_NF_LOG_IPV4", tryLogRule)
+	offer("kernel-log-rule-silent", "tried: a rule logged a packet, and the kernel log has no line of it", "sysctl -w net.netfilter.nf_log_all_netns=0", tryLogSilent)
 	return offers, nil
 }
