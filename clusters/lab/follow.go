@@ -16,7 +16,9 @@ type source func(ctx context.Context, hear func(history.Log)) error
 func (c *cluster) sources() []source {
 	var all []source
 	for _, name := range nodeNames(c.spec.Nodes) {
-		all = append(all, func(ctx context.Context, hear func(history.Log)) error { return c.followDrops(ctx, nodePlace(name), hear) })
+		all = append(all, func(ctx context.Context, hear func(history.Log)) error {
+			return c.followDrops(ctx, nodePlace(name), hear)
+		})
 	}
 	return all
 }
@@ -34,9 +36,8 @@ func (c *cluster) Follow(ctx context.Context, hear func(history.Log)) error {
 			})
 		})
 	}
-	err := group.Wait()
-	if ctx.Err() != nil {
-		return nil
+	if err := group.Wait(); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }

@@ -138,7 +138,9 @@ func (c *cluster) swap(o object, add workload) error {
 }
 
 // without leaves the list as it is, which somebody may be reading.
-func without[T any](list []*T, is func(*T) bool) []*T { return slices.DeleteFunc(slices.Clone(list), is) }
+func without[T any](list []*T, is func(*T) bool) []*T {
+	return slices.DeleteFunc(slices.Clone(list), is)
+}
 
 // act tells those whom objects of a kind concern, and returns when they act on it.
 func (c *cluster) act(ctx context.Context, kind string) error {

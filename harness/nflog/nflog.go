@@ -236,6 +236,8 @@ func (g *Group) Close() error {
 	return g.err
 }
 
-func logType(msg uint16) netlink.HeaderType { return netlink.HeaderType(unix.NFNL_SUBSYS_ULOG<<8 | msg) }
+func logType(msg uint16) netlink.HeaderType {
+	return netlink.HeaderType(unix.NFNL_SUBSYS_ULOG<<8 | msg)
+}
 
 func be32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }

@@ -11,8 +11,8 @@ import (
 
 // flow is what a packet's headers say of where it belongs.
 type flow struct {
-	protocol                  uint8
-	source, destination       netip.Addr
+	protocol                    uint8
+	source, destination         netip.Addr
 	sourcePort, destinationPort uint16
 }
 
