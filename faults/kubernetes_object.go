@@ -15,7 +15,7 @@ import (
 // replaced is put back.
 type KubernetesObject struct {
 	// Object is a whole Kubernetes object: apiVersion, kind, metadata, and what belongs to its kind.
-	Object scenario.Raw `json:"object"`
+	Object scenario.Raw `json:"object" ref:"object"`
 }
 
 // head is what every object has.

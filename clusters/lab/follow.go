@@ -48,11 +48,10 @@ func (c *cluster) Follow(ctx context.Context, hear func(history.Log)) error {
 			})
 		})
 	}
-	err := group.Wait()
-	if ctx.Err() != nil {
-		return nil
+	if err := group.Wait(); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // followProgram hears the lines of a container's program that are known.

@@ -135,6 +135,7 @@ func (l *Lab) Differences() []string {
 		"CoreDNS has the plugins of kubeadm's Corefile except health, ready and prometheus; a stand-in for the API server runs in its pod.",
 		"Pods are network, mount, process and host-name namespaces without images or cgroups; their program is relapse's own, or the machine's nginx, HAProxy, Envoy or Node.js.",
 		"All nodes share this machine's kernel, so nf_conntrack_max, the conntrack hash table and neighbour limits are common to them, as on kind.",
+		"Network policies are compiled by relapse and enforced by nftables rules of its own where a node forwards packets, after kube-proxy's DNAT, as CNI plugins on iptables do; packets of connections that are open pass.",
 		"IPv4 only. A changed dnsConfig rewrites the pod's resolv.conf in place, where a cluster would make new pods.",
 	}
 }

@@ -52,6 +52,9 @@ func check(t *testing.T, name string, text []byte) {
 		objects = append(objects, object)
 	}
 	g.Expect((&lab.Lab{}).Check(objects)).To(BeEmpty())
+	for _, object := range s.Objects() {
+		g.Expect((&lab.Lab{}).Check([][]byte{object.JSON})).To(BeEmpty(), object.Path)
+	}
 }
 
 func TestEveryScenarioIsValid(t *testing.T) {

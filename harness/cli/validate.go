@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
@@ -18,7 +20,7 @@ func newValidate() *cobra.Command {
 	return &cobra.Command{
 		Use: "validate FILE...", Short: "Check scenario files; every error of a file at once",
 		Long: `Validate checks scenario files: their form, that all they name is there, and that
-the lab understands their workload. Every error is a line of its own,
+the lab understands their objects. Every error is a line of its own,
 
   FILE:LINE:COLUMN: FIELD: what is wrong
 
@@ -60,14 +62,16 @@ func validate(errs io.Writer, path string) bool {
 		fmt.Fprintln(errs, err)
 		return false
 	}
-	at := positions(path)
+	text, _ := os.ReadFile(path) // it has been read without errors before
+	var file yaml.Node
+	_ = yaml.Unmarshal(text, &file)
 	good := true
-	for i, object := range s.Workload {
-		for _, problem := range (&lab.Lab{}).Check([][]byte{object}) {
+	for _, object := range s.Objects() {
+		for _, problem := range (&lab.Lab{}).Check([][]byte{object.JSON}) {
 			good = false
-			e := scenario.Error{File: path, Line: 1, Col: 1, Path: fmt.Sprintf("workload[%d]", i), Message: problem.Error()}
-			if i < len(at) {
-				e.Line, e.Col = at[i].Line, at[i].Column
+			e := scenario.Error{File: path, Line: 1, Col: 1, Path: object.Path, Message: problem.Error()}
+			if n := find(&file, object.Path); n != nil {
+				e.Line, e.Col = n.Line, n.Column
 			}
 			fmt.Fprintln(errs, e)
 		}
@@ -75,21 +79,29 @@ func validate(errs io.Writer, path string) bool {
 	return good
 }
 
-// positions finds where each object of the workload stands. The file has been read without errors before.
-func positions(path string) []*yaml.Node {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil
+// find returns what stands at a path such as workload[0].metadata, or nil.
+func find(n *yaml.Node, path string) *yaml.Node {
+	if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
+		n = n.Content[0]
 	}
-	var file struct {
-		Workload []yaml.Node `yaml:"workload"`
+	for _, step := range strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]", r) }) {
+		var next *yaml.Node
+		switch n.Kind {
+		case yaml.SequenceNode:
+			if i, err := strconv.Atoi(step); err == nil && i < len(n.Content) {
+				next = n.Content[i]
+			}
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				if n.Content[i].Value == step {
+					next = n.Content[i+1]
+				}
+			}
+		}
+		if next == nil {
+			return nil
+		}
+		n = next
 	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
-		return nil
-	}
-	var nodes []*yaml.Node
-	for i := range file.Workload {
-		nodes = append(nodes, &file.Workload[i])
-	}
-	return nodes
+	return n
 }

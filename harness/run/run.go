@@ -55,6 +55,11 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 			return "", fmt.Errorf("scenario %s: workload: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
 		}
 	}
+	for _, object := range o.Scenario.Objects() { // also those that are applied later
+		if errs := o.Provider.Check([][]byte{object.JSON}); len(errs) > 0 {
+			return "", fmt.Errorf("scenario %s: %s: %w", o.Scenario.Metadata.ID, object.Path, errors.Join(errs...))
+		}
+	}
 	offers, err := o.Provider.Offers(ctx)
 	if err != nil {
 		return "", err

@@ -35,6 +35,24 @@ func (s *Scenario) HealthyOf(variant string, expectations []ProbeExpectation) []
 	return some
 }
 
+// Object is a Kubernetes object of a scenario, and its path in the file.
+type Object struct {
+	Path string
+	JSON Raw
+}
+
+// Objects returns the objects that a scenario is made of or that its changes apply: those of the workloads, and the settings
+// tagged as objects.
+func (s *Scenario) Objects() []Object {
+	var objects []Object
+	(&validator{}).walk("", reflect.ValueOf(s), func(path string, value reflect.Value, f reflect.StructField) {
+		if value.Type() == rawType && (f.Name == "Workload" || f.Tag.Get("ref") == "object") {
+			objects = append(objects, Object{path, value.Bytes()})
+		}
+	})
+	return objects
+}
+
 // Watch is a number that a scenario looks at.
 type Watch struct{ Reader, On, Key string }
 

@@ -123,7 +123,7 @@ func established() []expr.Any {
 	}
 }
 
-// policies are sorted, so that the same ones have the same key.
+// key tells apart what log prefixes stand for.
 func (i Isolated) key() string {
 	return fmt.Sprint(i.chainName(), slices.Sorted(slices.Values(i.Policies)))
 }
