@@ -2,6 +2,7 @@ package catalogue_test
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -47,11 +48,13 @@ func check(t *testing.T, name string, text []byte) {
 	if err := compiled(t).Validate(value); err != nil {
 		t.Error(err) // the schema says at which path
 	}
-	var objects [][]byte
-	for _, object := range s.Workload {
-		objects = append(objects, object)
+	for _, variant := range s.Variants {
+		var objects [][]byte
+		for _, object := range append(slices.Clone(s.Workload), variant.Workload...) {
+			objects = append(objects, object)
+		}
+		g.Expect((&lab.Lab{}).Check(objects)).To(BeEmpty(), variant.ID)
 	}
-	g.Expect((&lab.Lab{}).Check(objects)).To(BeEmpty())
 	for _, object := range s.Objects() {
 		g.Expect((&lab.Lab{}).Check([][]byte{object.JSON})).To(BeEmpty(), object.Path)
 	}

@@ -70,7 +70,7 @@ type running struct {
 	err   error
 
 	mu    sync.Mutex
-	lines []string      // of standard output, from the last input on
+	lines []string      // of standard output, from the last input on; nil before the first
 	more  chan struct{} // closed and replaced when a line comes
 	tail  []string      // the last lines of standard error, for errors
 }
@@ -153,6 +153,9 @@ func (r *running) read(stdout, stderr io.Reader, logs io.WriteCloser, said func(
 			said(line)
 			r.mu.Lock()
 			defer r.mu.Unlock()
+			if r.lines == nil {
+				return // nobody will ask
+			}
 			r.lines = append(r.lines, line)
 			close(r.more)
 			r.more = make(chan struct{})
@@ -192,7 +195,7 @@ func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 	}
 	if in.Line != "" {
 		r.mu.Lock()
-		r.lines = nil
+		r.lines = []string{}
 		r.mu.Unlock()
 		if _, err := io.WriteString(r.stdin, in.Line+"\n"); err != nil {
 			return "", r.failed(err)
