@@ -31,7 +31,11 @@ type page struct {
 	Variants []pageVariant
 	Claims   []claimRow
 	// Detectors are listed once for all variants.
-	Detectors   []detectorHead
+	Detectors []detectorHead
+	// Conversations are failing attempts, packet by packet.
+	Conversations []conversation
+	Logs          []logGroup
+
 	Evidence    evidenceSection
 	Environment environment
 	Restored    restoredSection
@@ -116,7 +120,7 @@ func (d Data) page() page {
 	for _, diff := range p.Restored.Differences {
 		p.Failures = append(p.Failures, failure{"afterwards", "not as before:", diff})
 	}
-	p.Detectors = d.detectorHeads(variants)
+	p.Detectors, p.Conversations, p.Logs = d.detectorHeads(variants), d.conversations(variants), d.logs(variants)
 	const most = 8
 	if len(p.Failures) > most {
 		p.MoreFailures = len(p.Failures) - most

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/rundir"
-	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
 // evidenceSection is what the run kept.
@@ -17,9 +16,6 @@ type evidenceSection struct {
 	Files    []download
 	// Others are files that the history does not tell of.
 	Others []download
-	Logs   []logLine
-	// MoreLogs is how many lines are only in the history.
-	MoreLogs int
 }
 
 // commandEvidence is one command at one place, before and after.
@@ -49,11 +45,6 @@ type download struct {
 	Inline bool
 }
 
-type logLine struct{ At, Lane, Phase, Source, Line, Event string }
-
-// mostLogs is how many lines of logs are shown.
-const mostLogs = 40
-
 func (d Data) evidence() evidenceSection {
 	var s evidenceSection
 	for _, f := range d.Evidence {
@@ -78,16 +69,6 @@ func (d Data) evidence() evidenceSection {
 			}
 		}
 		c.Outputs = append(c.Outputs, output{Phase: f.Phase, Lines: compare(before, f.Text, len(c.Outputs) > 0), File: relative(f.Name)})
-	}
-	for _, e := range d.Events {
-		if e.Log == nil || e.Log.Event == "" {
-			continue
-		}
-		if len(s.Logs) == mostLogs {
-			s.MoreLogs++
-			continue
-		}
-		s.Logs = append(s.Logs, logLine{plot.Seconds(e.T), e.Lane, e.Phase, e.Log.Source, e.Log.Line, e.Log.Event})
 	}
 	return s
 }

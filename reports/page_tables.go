@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
@@ -157,6 +158,8 @@ type detectorTable struct {
 type detectorHead struct {
 	ID, Title, Command string
 	Source             source
+	// Silent is where it is documented to see the failure and is expected not to.
+	Silent bool
 }
 
 type detectorRow struct {
@@ -192,7 +195,7 @@ func (d Data) detectors(v variant) detectorTable {
 	}
 	for _, s := range d.scenario().Detection {
 		if applies(s.Variants, v.Name) {
-			t.Detectors = append(t.Detectors, detectorHead{s.ID, s.Title, s.Command, d.source(s.Source)})
+			t.Detectors = append(t.Detectors, detectorHead{s.ID, s.Title, s.Command, d.source(s.Source), s.Expect == scenario.ExpectSilent})
 		}
 	}
 	for _, p := range v.Verdict.Phases {
@@ -211,6 +214,11 @@ func (d Data) detectors(v variant) detectorTable {
 		t.Rows = append(t.Rows, row)
 	}
 	return t
+}
+
+// silent is whether a detector is expected not to see the failure.
+func (d Data) silent(id string) bool {
+	return slices.ContainsFunc(d.scenario().Detection, func(s scenario.Detector) bool { return s.ID == id && s.Expect == scenario.ExpectSilent })
 }
 
 func detectorCellOf(r judge.Detected, ok bool) detectorCell {

@@ -23,7 +23,13 @@ func conntrackRun(t *testing.T) Data {
 		lane := "default/" + r
 		s.lane(lane, "connect", start, map[string]float64{"drop": 0, "early_drop": 0, "insert_failed": 0, "count": 262, "max": 262144, "used": 0.001},
 			[]act{calm("baseline", ""), full("fault", "fill"), calm("remedy/"+r, r), full("relapse/"+r, "-"+r), calm("restored", "-fill")})
-		s.add(history.Event{T: 3.4, Lane: lane, Phase: "fault", Kind: history.KindLog, Log: &history.Log{Source: "kernel", Line: "nf_conntrack: nf_conntrack: table full in netns 4026532674, dropping packet", Event: "conntrack-table-full", Netns: 4026532674}})
+		s.add(history.Event{T: 3.4, Kind: history.KindLog, Log: &history.Log{Source: "kernel", On: "host", Line: "nf_conntrack: nf_conntrack: table full in netns 4026532674, dropping packet", Event: "conntrack-table-full", Netns: 4026532674}})
+	}
+	for i := range 7 {
+		s.add(history.Event{T: 3.5 + float64(i)*0.1, Lane: "default/flush", Kind: history.KindLog, Log: &history.Log{
+			Source: "nginx", On: "pod/gateway", Line: "connect() failed (110: Connection timed out) while connecting to upstream", Event: "upstream-timeout",
+			Fields: map[string]string{"upstream": "10.96.0.20:80", "status": "504"},
+		}})
 	}
 	sc := &scenario.Scenario{
 		Metadata: scenario.Metadata{ID: "conntrack-exhaustion", Title: "New connections time out while old ones live on", Layer: "L4",
@@ -46,7 +52,8 @@ func conntrackRun(t *testing.T) Data {
 			calmPhase("baseline"), fullPhase("fault"), calmPhase("remedy/flush"), fullPhase("relapse/flush"), calmPhase("remedy/notrack"), fullPhase("relapse/notrack"), calmPhase("restored"),
 		}}},
 	}
-	run := rundir.Run{ID: "20261121-0500-conntrack", Scenario: "conntrack-exhaustion", Cluster: "lab", Proxy: "iptables", Start: "2026-11-21T05:00:00Z", Versions: map[string]string{"kernel": "6.18.5"}, Command: []string{"relapse", "run", "conntrack-exhaustion"}, Seed: 1}
+	run := rundir.Run{ID: "20261121-0500-conntrack", Scenario: "conntrack-exhaustion", Cluster: "lab", Proxy: "iptables", Start: "2026-11-21T05:00:00Z", Versions: map[string]string{"kernel": "6.18.5"}, Command: []string{"relapse", "run", "conntrack-exhaustion"}, Seed: 1,
+		Netns: map[string]uint64{"default/notrack node/node-1": 4026532674}}
 	return read(t, folder(t, run, s.events, &verdict, nil), sc)
 }
 

@@ -33,6 +33,7 @@ func dnsScenario() *scenario.Scenario {
 			{ID: "insert-failed", Title: "insert_failed rises on the node", Source: "racy", Command: "conntrack -S", Use: looks("insert_failed")},
 			{ID: "drop", Title: "drop rises beside it", Source: "racy", Command: "cat /proc/net/stat/nf_conntrack", Use: looks("drop")},
 			{ID: "five-seconds", Title: "A lookup takes five seconds and a little", Source: "k8s-56903", Command: "time getent ahosts kubernetes.default"},
+			{ID: "invalid", Title: "invalid rises", Source: "k8s-56903", Command: "conntrack -S", Expect: scenario.ExpectSilent, Use: looks("invalid")},
 		},
 		Remedies: []scenario.Remedy{
 			{ID: "single-request-reopen", Title: "A new socket for each question", Source: "resolv", Caveat: "glibc only; musl ignores it.", Variants: []string{"forced"}},
@@ -78,12 +79,13 @@ func dnsRun(t *testing.T, wrong bool) Data {
 		evidence[name] = []byte(fmt.Sprintf("cpu=0   found=12 invalid=0 insert=0 insert_failed=%d drop=%d early_drop=0 error=0 search_restart=0\ncpu=1   found=3 invalid=0 insert=0 insert_failed=0 drop=0 early_drop=0 error=0 search_restart=0\n", 25*i, 25*i))
 		s.add(history.Event{T: 3 + float64(i)*5, Lane: "forced/use-vc", Phase: phase, Kind: history.KindEvidence, Evidence: &history.Evidence{Title: "conntrack -S", On: "node/node-1", File: name}})
 	}
-	evidence["fault.pcap"] = []byte("\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\x00\x00\x01\x00\x00\x00")
-	s.add(history.Event{T: 9, Lane: "forced/use-vc", Phase: "fault", Kind: history.KindEvidence, Evidence: &history.Evidence{Title: "UDP port 53 on the client's link", On: "pod/client", File: "fault.pcap"}})
+	const start = "2026-11-21T04:10:15.25Z"
+	evidence["fault.pcap"] = lostLookup(t, start, s.first("forced/single-request-reopen", "fault").Start)
+	s.add(history.Event{T: 9, Lane: "forced/single-request-reopen", Phase: "fault", Kind: history.KindEvidence, Evidence: &history.Evidence{Title: "UDP port 53 on the client's link", On: "pod/client", File: "fault.pcap"}})
 	s.add(history.Event{T: 17, Kind: history.KindFingerprint, Fingerprint: &history.Fingerprint{On: "host"}})
 	run := rundir.Run{
 		ID: "20261121-0410-dns-5s", Scenario: "dns-5s", Title: "DNS lookups take five seconds", Digest: "sha256:5f1c9b0a", Cluster: "lab", Proxy: "nftables",
-		Start: "2026-11-21T04:10:15.25Z", Command: []string{"relapse", "run", "dns-5s", "--seed", "7"}, Seed: 7,
+		Start: start, Command: []string{"relapse", "run", "dns-5s", "--seed", "7"}, Seed: 7,
 		Offers: map[string]rundir.Offer{
 			"conntrack-clash-resolution": {OK: true, Why: "two clashing packets were both delivered"},
 			"nfqueue":                    {OK: true, Why: "xt target NFQUEUE through nft_compat"},
@@ -103,10 +105,10 @@ func dnsVerdict(wrong bool) judge.Verdict {
 	bad := func(n int) map[string]judge.Samples {
 		return map[string]judge.Samples{"lookup": {Count: n, Min: 5.0031, P50: 5.0092, P99: 5.0148, Max: 5.0149}}
 	}
-	quiet := map[string]judge.Detected{"insert-failed": {Expected: ptr(false), Text: "rose by 0"}, "drop": {Expected: ptr(false), Text: "rose by 0"}, "five-seconds": {Expected: ptr(false), Reading: 0}}
+	quiet := map[string]judge.Detected{"insert-failed": {Expected: ptr(false), Text: "rose by 0"}, "drop": {Expected: ptr(false), Text: "rose by 0"}, "five-seconds": {Expected: ptr(false), Reading: 0}, "invalid": {Expected: ptr(false), Text: "rose by 0"}}
 	loud := func(n int) map[string]judge.Detected {
 		text := fmt.Sprintf("rose by %d", n)
-		return map[string]judge.Detected{"insert-failed": {Fired: true, Expected: ptr(true), Reading: float64(n), Text: text}, "drop": {Fired: true, Expected: ptr(true), Reading: float64(n), Text: text}, "five-seconds": {Fired: true, Expected: ptr(true), Reading: float64(n)}}
+		return map[string]judge.Detected{"insert-failed": {Fired: true, Expected: ptr(true), Reading: float64(n), Text: text}, "drop": {Fired: true, Expected: ptr(true), Reading: float64(n), Text: text}, "five-seconds": {Fired: true, Expected: ptr(true), Reading: float64(n)}, "invalid": {Expected: ptr(false), Text: "rose by 0"}}
 	}
 	healthy := []judge.Check{{What: "lookup: slowest at most 500ms", Seen: "5.5 ms", OK: true}, {What: "lookup: failed at most 0%", Seen: "0 of 25", OK: true}}
 	sick := []judge.Check{{What: "lookup: symptom in at least 100% of the attempts", Seen: "100 of 100", OK: true}, {What: "change/hold: pairs rises by at least 1 per attempt", Seen: "rose by 100 in 100 attempts: 1 per attempt", OK: true}}

@@ -102,7 +102,7 @@ func (t *terminal) variant(d Data, v variant) {
 			outcome = "– skip"
 		}
 		left := fmt.Sprintf("  %s  %-*s  %-23s  ", outcome, name, cut(p.Name, name), times)
-		line := left + fired(p, t.width-utf8.RuneCountInString(left))
+		line := left + d.fired(p, t.width-utf8.RuneCountInString(left))
 		t.line(strings.Replace(line, outcome, t.paint(p.Outcome, outcome), 1))
 		for _, c := range p.Checks {
 			if !c.OK {
@@ -112,12 +112,17 @@ func (t *terminal) variant(d Data, v variant) {
 	}
 }
 
-// fired lists the detectors that fired where there is room, and else how many did.
-func fired(p judge.Phase, room int) string {
+// fired lists the detectors that fired where there is room, and else how many did. Those that are not expected to see the failure
+// count only where they did.
+func (d Data) fired(p judge.Phase, room int) string {
 	var names []string
+	could := 0
 	for _, id := range sortedKeys(p.Detectors) {
 		if p.Detectors[id].Fired {
 			names = append(names, id)
+		}
+		if p.Detectors[id].Fired || !d.silent(id) {
+			could++
 		}
 	}
 	if len(names) == 0 {
@@ -130,7 +135,7 @@ func fired(p judge.Phase, room int) string {
 	if utf8.RuneCountInString(all) <= room {
 		return all
 	}
-	return cut(fmt.Sprintf("%d of %d fired", len(names), len(p.Detectors)), room)
+	return cut(fmt.Sprintf("%d of %d fired", len(names), could), room)
 }
 
 func (t *terminal) claims(d Data) {

@@ -77,6 +77,9 @@ func (p *page) scenario(s *scenario.Scenario, name string) {
 		if d.Command != "" {
 			p.verbatim("      $ ", d.Command)
 		}
+		if d.Expect == scenario.ExpectSilent {
+			p.text("      ", "Not expected to see it, though it is documented to.")
+		}
 		if len(d.Needs) > 0 {
 			p.text("      ", "Judged only where there is "+strings.Join(d.Needs, ", ")+".")
 		}
