@@ -2,7 +2,6 @@ package catalogue_test
 
 import (
 	"bytes"
-	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -48,15 +47,8 @@ func check(t *testing.T, name string, text []byte) {
 	if err := compiled(t).Validate(value); err != nil {
 		t.Error(err) // the schema says at which path
 	}
-	for _, variant := range s.Variants {
-		var objects [][]byte
-		for _, object := range append(slices.Clone(s.Workload), variant.Workload...) {
-			objects = append(objects, object)
-		}
-		g.Expect((&lab.Lab{}).Check(objects)).To(BeEmpty(), variant.ID)
-	}
-	for _, object := range s.Objects() {
-		g.Expect((&lab.Lab{}).Check([][]byte{object.JSON})).To(BeEmpty(), object.Path)
+	for _, objects := range s.Objects() {
+		g.Expect((&lab.Lab{}).Check(objects.JSON)).To(BeEmpty(), objects.Paths[0])
 	}
 }
 

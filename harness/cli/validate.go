@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,18 +66,32 @@ func validate(errs io.Writer, path string) bool {
 	text, _ := os.ReadFile(path) // it has been read without errors before
 	var file yaml.Node
 	_ = yaml.Unmarshal(text, &file)
-	good := true
-	for _, object := range s.Objects() {
-		for _, problem := range (&lab.Lab{}).Check([][]byte{object.JSON}) {
-			good = false
-			e := scenario.Error{File: path, Line: 1, Col: 1, Path: object.Path, Message: problem.Error()}
-			if n := find(&file, object.Path); n != nil {
+	said := map[string]bool{} // what is wrong with the scenario's own workload is so for each variant
+	for _, objects := range s.Objects() {
+		for _, problem := range (&lab.Lab{}).Check(objects.JSON) {
+			if said[problem.Error()] {
+				continue
+			}
+			said[problem.Error()] = true
+			e := scenario.Error{File: path, Line: 1, Col: 1, Path: pathOf(objects, problem), Message: problem.Error()}
+			if n := find(&file, e.Path); n != nil {
 				e.Line, e.Col = n.Line, n.Column
 			}
 			fmt.Fprintln(errs, e)
 		}
 	}
-	return good
+	return len(said) == 0
+}
+
+// pathOf returns the path of the object that has a problem by itself, or of the first one where they have it together.
+func pathOf(objects scenario.Objects, problem error) string {
+	for i, object := range objects.JSON {
+		alone := (&lab.Lab{}).Check([][]byte{object})
+		if slices.ContainsFunc(alone, func(err error) bool { return err.Error() == problem.Error() }) {
+			return objects.Paths[i]
+		}
+	}
+	return objects.Paths[0]
 }
 
 // find returns what stands at a path such as workload[0].metadata, or nil.

@@ -53,6 +53,9 @@ var (
 // stopGrace is how long a program may take to end by itself before it is killed.
 const stopGrace = time.Second
 
+// answersKept is how many lines of JSON are kept of a program that nobody asks anything.
+const answersKept = 16
+
 // Manager owns the programs of an agent.
 type Manager struct {
 	mu       sync.Mutex
@@ -70,7 +73,7 @@ type running struct {
 	err   error
 
 	mu    sync.Mutex
-	lines []string      // of standard output, from the last input on; nil before the first
+	lines []string      // of JSON on standard output, from the last input on; nil before the first
 	more  chan struct{} // closed and replaced when a line comes
 	tail  []string      // the last lines of standard error, for errors
 }
@@ -147,16 +150,15 @@ func (r *running) read(stdout, stderr io.Reader, logs io.WriteCloser, said func(
 	var both sync.WaitGroup
 	both.Go(func() {
 		scan(stdout, func(line string) {
+			said(line)
 			if !strings.HasPrefix(line, "{") {
 				fmt.Fprintln(logs, line)
+				return
 			}
-			said(line)
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			if r.lines == nil {
-				return // nobody will ask
-			}
 			r.lines = append(r.lines, line)
+			r.lines = r.lines[max(0, len(r.lines)-answersKept):]
 			close(r.more)
 			r.more = make(chan struct{})
 		})
@@ -195,7 +197,7 @@ func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 	}
 	if in.Line != "" {
 		r.mu.Lock()
-		r.lines = []string{}
+		r.lines = nil
 		r.mu.Unlock()
 		if _, err := io.WriteString(r.stdin, in.Line+"\n"); err != nil {
 			return "", r.failed(err)

@@ -71,7 +71,7 @@ func (l *lane) live(ctx context.Context) (err error) {
 	l.status(l.name, "making the cluster")
 	cluster, err := l.Provider.Create(ctx, clusters.Spec{
 		Run: l.state.ID, Env: l.state.Env(), Name: l.name, Nodes: l.Scenario.Topology.Nodes, PodNetwork: l.Scenario.Topology.PodNetwork,
-		Proxy: l.Proxy, Workload: workload(l.Scenario, l.variant), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
+		Proxy: l.Proxy, Workload: l.Scenario.WorkloadOf(l.variant), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
 	})
 	if err != nil {
 		return err

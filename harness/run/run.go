@@ -50,14 +50,9 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the run took longer than its limit of %s", o.Timeout))
 		defer cancel()
 	}
-	for i := range o.Scenario.Variants {
-		if errs := o.Provider.Check(workload(o.Scenario, &o.Scenario.Variants[i])); len(errs) > 0 {
-			return "", fmt.Errorf("scenario %s: workload: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
-		}
-	}
-	for _, object := range o.Scenario.Objects() { // also those that are applied later
-		if errs := o.Provider.Check([][]byte{object.JSON}); len(errs) > 0 {
-			return "", fmt.Errorf("scenario %s: %s: %w", o.Scenario.Metadata.ID, object.Path, errors.Join(errs...))
+	for _, objects := range o.Scenario.Objects() { // also those that are applied later
+		if errs := o.Provider.Check(objects.JSON); len(errs) > 0 {
+			return "", fmt.Errorf("scenario %s: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
 		}
 	}
 	offers, err := o.Provider.Offers(ctx)
@@ -102,20 +97,6 @@ func (e *engine) seen() []history.Event {
 	e.recent.Lock()
 	defer e.recent.Unlock()
 	return slices.Clone(e.events)
-}
-
-// workload lists the objects of a scenario and of some of its variants.
-func workload(s *scenario.Scenario, variants ...*scenario.Variant) [][]byte {
-	var objects [][]byte
-	for _, object := range s.Workload {
-		objects = append(objects, object)
-	}
-	for _, v := range variants {
-		for _, object := range v.Workload {
-			objects = append(objects, object)
-		}
-	}
-	return objects
 }
 
 // begin makes the run folder with what is known before anything happens.

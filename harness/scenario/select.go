@@ -35,22 +35,41 @@ func (s *Scenario) HealthyOf(variant string, expectations []ProbeExpectation) []
 	return some
 }
 
-// Object is a Kubernetes object of a scenario, and its path in the file.
-type Object struct {
-	Path string
-	JSON Raw
+// Objects are Kubernetes objects that are there together, and where each stands in the file.
+type Objects struct {
+	JSON  [][]byte
+	Paths []string
 }
 
-// Objects returns the objects that a scenario is made of or that its changes apply: those of the workloads, and the settings
-// tagged as objects.
-func (s *Scenario) Objects() []Object {
-	var objects []Object
+// WorkloadOf returns the objects that a cluster is made with for a variant.
+func (s *Scenario) WorkloadOf(v *Variant) [][]byte {
+	var objects [][]byte
+	for _, object := range slices.Concat(s.Workload, v.Workload) {
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+// Objects returns what clusters are made with, once for each variant, and each object that a change applies.
+func (s *Scenario) Objects() []Objects {
+	var all []Objects
+	for i := range s.Variants {
+		v := &s.Variants[i]
+		objects := Objects{JSON: s.WorkloadOf(v)}
+		for k := range s.Workload {
+			objects.Paths = append(objects.Paths, index("workload", k))
+		}
+		for k := range v.Workload {
+			objects.Paths = append(objects.Paths, index(join(index("variants", i), "workload"), k))
+		}
+		all = append(all, objects)
+	}
 	(&validator{}).walk("", reflect.ValueOf(s), func(path string, value reflect.Value, f reflect.StructField) {
-		if value.Type() == rawType && (f.Name == "Workload" || f.Tag.Get("ref") == "object") {
-			objects = append(objects, Object{path, value.Bytes()})
+		if value.Type() == rawType && f.Tag.Get("ref") == "object" {
+			all = append(all, Objects{JSON: [][]byte{value.Bytes()}, Paths: []string{path}})
 		}
 	})
-	return objects
+	return all
 }
 
 // Watch is a number that a scenario looks at.
