@@ -60,8 +60,8 @@ prints how to enter its nodes and pods; lanes then run one after the other, so
 There is no limit of time then, unless --timeout is given.
 
 Several scenarios, or --all of them, or those with a --label, run as a suite:
-as many labs at once as --jobs says, those that change the machine alone and
-last. OUT/suite/TIME holds one page over all reports (index.html), junit.xml and
+as many labs at once as --jobs says, then one by one the scenarios that say that
+they are exclusive, and last and alone the labs that change the machine. OUT/suite/TIME holds one page over all reports (index.html), junit.xml and
 suite.json; OUT/latest/suite is a link to it. --timeout is each lab's then.
 The exit code is that of the worst outcome; 4 where all are skipped.
 

@@ -62,6 +62,8 @@ func (p *page) variantPlan(s *scenario.Scenario, v *scenario.Variant, proxy stri
 	switch {
 	case v.HostChanges:
 		side = fmt.Sprintf("%d labs one after the other, when no others are left, because the machine is changed; only with --allow-host-changes. Each has", len(lanes))
+	case s.Topology.Exclusive:
+		side = fmt.Sprintf("%d labs side by side, and in a suite no other scenario's beside them, each with", len(lanes))
 	case len(lanes) == 1:
 		side = "One lab, with"
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -52,6 +53,9 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 	progress.begin(f.seed, f.jobs)
 	result, err := suite.Run(c.Context(), options)
 	progress.end()
+	if c.Context().Err() != nil {
+		fmt.Fprintln(c.ErrOrStderr(), "relapse:", context.Cause(c.Context()))
+	}
 	if err = errors.Join(err, f.suiteReport(c, result)); err != nil {
 		return coded{exitCode(judge.Worst(result.Outcome, judge.Inconclusive)), err}
 	}
