@@ -69,7 +69,8 @@ type running struct {
 	err   error
 
 	mu    sync.Mutex
-	lines []string      // of standard output, from the last input on; nil before the first
+	lines []string      // of standard output, from the last input on, or from the start: the latest of them
+	asked bool          // whether there was input
 	more  chan struct{} // closed and replaced when a line comes
 	tail  []string      // the last lines of standard error, for errors
 }
@@ -152,10 +153,8 @@ func (r *running) read(stdout, stderr io.Reader, logs io.WriteCloser, said func(
 			said(line)
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			if r.lines == nil {
-				return // nobody will ask
-			}
 			r.lines = append(r.lines, line)
+			r.lines = r.lines[max(0, len(r.lines)-keptLines):]
 			close(r.more)
 			r.more = make(chan struct{})
 		})
@@ -184,7 +183,11 @@ func scan(from io.Reader, each func(string)) {
 	_, _ = io.Copy(io.Discard, from) // past an over-long line the program must not block
 }
 
-// Send writes a line to a program and waits for the answer, if one is expected.
+// keptLines is how many lines are kept for who asks: answers are one line each, and programs of pods talk without being asked.
+const keptLines = 1000
+
+// Send writes a line to a program and waits for the answer, if one is expected. What a program says by itself when it has started
+// answers the first input too, however late that comes.
 func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 	m.mu.Lock()
 	r, ok := m.programs[in.Name]
@@ -193,7 +196,10 @@ func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 		return "", fmt.Errorf("no program %s runs here", in.Name)
 	}
 	r.mu.Lock()
-	r.lines = []string{}
+	if r.asked {
+		r.lines = nil
+	}
+	r.asked = true
 	r.mu.Unlock()
 	if _, err := io.WriteString(r.stdin, in.Line+"\n"); err != nil {
 		return "", r.failed(err)
