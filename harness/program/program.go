@@ -73,7 +73,7 @@ type running struct {
 	err   error
 
 	mu    sync.Mutex
-	lines []string      // of JSON on standard output, from the last input on; nil before the first
+	lines []string      // of JSON on standard output, from the last input on
 	more  chan struct{} // closed and replaced when a line comes
 	tail  []string      // the last lines of standard error, for errors
 }
@@ -187,7 +187,8 @@ func scan(from io.Reader, each func(string)) {
 	_, _ = io.Copy(io.Discard, from) // past an over-long line the program must not block
 }
 
-// Send writes a line to a program and waits for the answer, if one is expected.
+// Send writes a line to a program and waits for the answer, if one is expected. What a program says by itself when it has started
+// answers the first input too, however late that comes.
 func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 	m.mu.Lock()
 	r, ok := m.programs[in.Name]
