@@ -24,7 +24,7 @@ const (
 	// strayMark is carried by the segment that is made up.
 	strayMark = 0x52000000
 	// strayLimit bounds the trial, which takes milliseconds.
-	strayLimit = 5 * time.Second
+	strayLimit = 20 * time.Second
 )
 
 // segmentPasses sends a segment over the loopback whose sequence number is off by an offset, and returns an error when conntrack
