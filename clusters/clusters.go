@@ -20,6 +20,7 @@ var Known = map[string]string{
 	"nfqueue":                 "packets can be held in user space (NFQUEUE, by nft's queue statement or the xt target)",
 	"conntrack":               "connection tracking can be read and written through ctnetlink in a node's namespace",
 	"conntrack-clash-resolve": "the kernel repairs a clash of two unconfirmed UDP entries and counts that in clash_resolve (5.10 and later)",
+	"conntrack-late-segments": "TCP segments from before the window are translated, and not INVALID (6.1 and later)",
 	"conntrack-timeouts":      "conntrack time-outs can be set in a node's namespace",
 	"bridge-netfilter":        "bridged packets pass iptables and nftables (br_netfilter)",
 	"vxlan":                   "VXLAN devices can be made",

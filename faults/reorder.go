@@ -3,13 +3,17 @@ package faults
 import (
 	"cmp"
 	"context"
+	"strings"
 	"time"
 
 	"github.com/relapse-k8s/relapse/faults/hold"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// Reorder lets segments of a TCP server overtake one another, as paths of different length do. It is made where the server runs.
+// Reorder lets segments of a TCP server overtake one another, as paths of different length do. On a node it acts on what
+// arrives there, before conntrack sees it. Where the server runs it acts on what is sent: there a segment that is held is still
+// on its way to the device, and Linux does not send such a one a second time, so that it is late and nothing else.
+// Source: linux net/ipv4/tcp_output.c (skb_still_in_host_queue).
 type Reorder struct {
 	// Port of the server.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
@@ -27,6 +31,9 @@ type Reorder struct {
 func (c *Reorder) Apply(_ context.Context, ns *Namespace) error {
 	wait := cmp.Or(c.MaxWait.Std(), 50*time.Millisecond)
 	spec := fromServer(c.Port, &hold.Reorder{Distance: c.Distance, Every: c.Every, MaxWait: wait})
+	if strings.HasPrefix(ns.Place, "node/") {
+		spec.Hook, spec.Priority = hold.Prerouting, -300 // conntrack is at -200
+	}
 	spec.MaxHold = wait + time.Second
 	return c.holding.start(ns, spec)
 }

@@ -58,6 +58,9 @@ func HandleProbeOffers(ctx context.Context, _ agent.None, _ func(agent.None)) (m
 		}
 		return nil
 	})
+	offer("conntrack-late-segments", "tried: a segment from behind the window was not INVALID", "it came with Linux 6.1", func() error {
+		return segmentPasses(ctx, farBehind)
+	})
 	offer("conntrack-timeouts", "tried: a node's namespace has its own time-outs", "run as root: older kernels keep these settings from user namespaces", func() error {
 		const key = "net.netfilter.nf_conntrack_tcp_timeout_time_wait"
 		old, err := undo.ReadSysctl(key)

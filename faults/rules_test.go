@@ -1,0 +1,45 @@
+package faults
+
+import (
+	"runtime"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/harness/undo/nstest"
+)
+
+func TestRulesAsNftShowsThem(t *testing.T) {
+	if !nstest.Enter(t) {
+		return
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	for _, c := range []struct {
+		name   string
+		change Change
+		want   []string
+	}{
+		{"relapse_drop_forward", &DropInvalid{Chain: "forward"}, []string{"hook forward priority", "ct state invalid counter packets 0 bytes 0 drop"}},
+		{"relapse_drop_input", &DropInvalid{Chain: "input"}, []string{"hook input priority", "ct state invalid counter packets 0 bytes 0 drop"}},
+		{"relapse_kept", &Masquerade{Ports: "kept"}, []string{
+			"type nat hook postrouting priority srcnat - 1;", "ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 counter packets 0 bytes 0 masquerade\n",
+		}},
+		{"relapse_random", &Masquerade{From: "10.1.0.0/24", Ports: "fully-random"}, []string{
+			"type nat hook postrouting priority srcnat - 2;", "ip saddr 10.1.0.0/24 ip daddr != 10.1.0.0/24 counter packets 0 bytes 0 masquerade fully-random\n",
+		}},
+	} {
+		g := NewWithT(t)
+		stack := &undo.Stack{}
+		ns := &Namespace{Scope: stack.Begin(c.name), Name: c.name}
+		g.Expect(c.change.Apply(t.Context(), ns)).To(Succeed())
+		text := nstest.Must(t, "nft list table ip "+c.name)
+		for _, want := range c.want {
+			g.Expect(text).To(ContainSubstring(want))
+		}
+		g.Expect(c.change.(Reporter).Readings(t.Context())).To(HaveKeyWithValue("packets", 0.0))
+		g.Expect(ns.Scope.Undo(t.Context())).To(Succeed())
+		g.Expect(nstest.Must(t, "nft list ruleset")).NotTo(ContainSubstring(c.name))
+	}
+}
