@@ -125,25 +125,6 @@ func TestSpecNamesWhatRunsInstead(t *testing.T) {
 	g.Expect(err).To(MatchError("no program sidecar runs here; there are [main]"))
 }
 
-func TestTheFirstInputIsAnsweredByWhatWasSaidBefore(t *testing.T) {
-	g := NewWithT(t)
-	address, _ := freePort(t)
-	s := spec(address, "TEXT=one")
-	s.Logs = filepath.Join(t.TempDir(), "log")
-	m := started(t, s)
-	g.Eventually(func() (string, error) { b, err := os.ReadFile(s.Logs); return string(b), err }, time.Minute).Should(ContainSubstring("out: listening"))
-	in := program.Input{Name: "main", Line: "ready?", Expect: "out: listening"}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	g.Expect(m.Send(ctx, in)).To(Equal("out: listening, text one"))
-
-	// The next is not.
-	ctx, cancel = context.WithCancel(t.Context())
-	cancel()
-	_, err := m.Send(ctx, in)
-	g.Expect(err).To(MatchError(ContainSubstring(`it did not say "out: listening"`)))
-}
-
 func TestFollowHearsBothOutputsAcrossARestart(t *testing.T) {
 	g := NewWithT(t)
 	address, _ := freePort(t)
