@@ -29,7 +29,7 @@ type HoldPairs struct {
 	By string `json:"by,omitempty" jsonschema:"enum=socket,enum=source-port"`
 	// Last is a pod whose packet is released last, before its address is translated. Default: in order of arrival.
 	Last string `json:"last,omitempty" ref:"pod"`
-	// MaxWait is how long a packet may wait for its partner. Default: 20ms.
+	// MaxWait is how long a packet may wait for its partner. Default: 10ms.
 	MaxWait scenario.Duration `json:"maxWait,omitempty"`
 	// Clash makes the kernel unable to repair the race: just before the release an entry is created whose reply tuple is
 	// that of the later packet, so that the kernel's own code drops it.
@@ -63,7 +63,7 @@ func (c *HoldPairs) NeedsAddresses() []string {
 // Apply arms the hold.
 func (c *HoldPairs) Apply(_ context.Context, ns *Namespace) error {
 	pairs := &hold.Pairs{
-		MaxWait: cmp.Or(c.MaxWait.Std(), 20*time.Millisecond), OncePerFlow: true, By: hold.Grouping(c.By), Last: ns.Addresses[c.Last],
+		MaxWait: cmp.Or(c.MaxWait.Std(), 10*time.Millisecond), OncePerFlow: true, By: hold.Grouping(c.By), Last: ns.Addresses[c.Last],
 	}
 	if c.Clash {
 		table, err := ctnetlink.Open()

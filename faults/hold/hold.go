@@ -197,11 +197,17 @@ func (h *Hold) run(ctx context.Context) {
 	h.mu.Unlock()
 }
 
+// timerGrace is how long a timer waits at the most for packets that are there to be read.
+const timerGrace = 50 * time.Millisecond
+
 // serve is the event loop: one goroutine, woken by packets and by the read deadline.
 func (h *Hold) serve(ctx context.Context) error {
 	var armed time.Time
 	for {
 		next := h.nextTimer()
+		if now := time.Now(); !next.IsZero() && !now.Before(next) && h.queue.Ready() {
+			next = now.Add(timerGrace) // a deadline that has passed would refuse what is there to be read
+		}
 		if !next.Equal(armed) {
 			if err := h.queue.SetReadDeadline(next); err != nil {
 				return fmt.Errorf("timer: %w", err)
@@ -225,7 +231,8 @@ func (h *Hold) serve(ctx context.Context) error {
 		default:
 			return err
 		}
-		if due := h.spec.Policy.NextTimer(); !due.IsZero() && !now.Before(due) {
+		// On a busy machine this process may wake late: a packet that has come in time is looked at before the timer that it stops.
+		if due := h.spec.Policy.NextTimer(); !due.IsZero() && !now.Before(due) && (!h.queue.Ready() || !now.Before(due.Add(timerGrace))) {
 			h.apply(h.spec.Policy.OnTimer(ctx, now))
 		}
 		h.releaseOld(now)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mdlayher/netlink"
@@ -143,6 +144,7 @@ type QueueStats struct {
 type Queue struct {
 	num  uint16
 	conn *netlink.Conn
+	raw  syscall.RawConn
 	proc *os.File
 
 	pending []Packet
@@ -172,7 +174,11 @@ func Open(ctx context.Context, num uint16, opts QueueOptions) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("queue %d: netlink socket: %w", num, err)
 	}
-	q := &Queue{num: num, conn: conn}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("queue %d: netlink socket: %w", num, err), conn.Close())
+	}
+	q := &Queue{num: num, conn: conn, raw: raw}
 	if err := q.setUp(ctx, opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("queue %d: %w", num, err), q.Close())
 	}
@@ -272,6 +278,20 @@ func (q *Queue) configure(attrs ...netlink.Attribute) error {
 
 // SetReadDeadline ends a Receive at t with [os.ErrDeadlineExceeded]; the zero time means never.
 func (q *Queue) SetReadDeadline(t time.Time) error { return q.conn.SetReadDeadline(t) }
+
+// Ready reports whether Receive would find something at once.
+func (q *Queue) Ready() bool {
+	if len(q.pending) > 0 {
+		return true
+	}
+	ready := false
+	_ = q.raw.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 0)
+		ready = err == nil && n > 0 && fds[0].Revents&unix.POLLIN != 0
+	})
+	return ready
+}
 
 // Receive waits for the next packet. It survives ENOBUFS (counted). A refused verdict is returned as *[VerdictError] and
 // a passed deadline as [os.ErrDeadlineExceeded]: go on after both. After Close it returns [ErrClosed].

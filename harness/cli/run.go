@@ -97,7 +97,7 @@ The exit code is that of the worst outcome; 4 where all are skipped.
 	flags.BoolVar(&f.json, "json", false, "print the verdict as JSON, and nothing else")
 	flags.BoolVar(&f.all, "all", false, "run all scenarios")
 	flags.StringSliceVar(&f.labels, "label", nil, "of these, or of all, only scenarios with this `label`\nor layer; may be given again, for any of them")
-	flags.IntVar(&f.jobs, "jobs", 3*runtime.NumCPU(), "labs at once in a suite")
+	flags.IntVar(&f.jobs, "jobs", 7*runtime.NumCPU(), "labs at once in a suite")
 	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions([]string{"nftables", "iptables"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("cluster", cobra.FixedCompletions([]string{"lab"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pause-at", completeFrom((*scenario.Scenario).Phases))

@@ -73,10 +73,11 @@ func (l *lane) waitForDetectors(ctx context.Context) error {
 // silent lists the detectors of the variant that have not fired in this phase so far.
 func (l *lane) silent() []string {
 	l.mu.Lock()
-	nodes := map[uint64]bool{}
+	nodes, all := map[uint64]bool{}, map[uint64]bool{}
 	for place, inode := range l.engine.run.Netns {
-		if strings.HasPrefix(place, l.name+" node/") {
-			nodes[inode] = true
+		if _, node, _ := strings.Cut(place, " "); strings.HasPrefix(node, "node/") {
+			all[inode] = true
+			nodes[inode] = strings.HasPrefix(place, l.name+" ")
 		}
 	}
 	l.mu.Unlock()
@@ -86,6 +87,10 @@ func (l *lane) silent() []string {
 	for _, d := range plan.Detectors(l.Scenario, l.variant, l.offered) {
 		if d.Expect == scenario.ExpectSilent {
 			continue
+		}
+		window.Nodes = nodes
+		if _, wide := d.Use.Config.(detect.HostWide); wide {
+			window.Nodes = all // as the judge takes it: the kernel's limit for its messages is over all of them
 		}
 		if detector, ok := d.Use.Config.(detect.Detector); ok && !detector.Decide(window).Fired {
 			silent = append(silent, d.ID)
