@@ -55,11 +55,6 @@ func TestOverlaps(t *testing.T) {
 			holdAgainst(t, id, all, why)
 		})
 	}
-	for key, met := range why {
-		if !met {
-			t.Errorf("overlap of %s on %s is explained, but one of the two is not there", key[0], key[1])
-		}
-	}
 }
 
 // holdAgainst asks the detectors of a scenario about all recordings, and marks the overlaps that are explained.
@@ -84,6 +79,11 @@ func holdAgainst(t *testing.T, id string, all []recording, why map[[2]string]boo
 			if explained {
 				why[key] = true
 			}
+		}
+	}
+	for key, met := range why {
+		if strings.HasPrefix(key[0], id+"/") && !met {
+			t.Errorf("overlap of %s on %s is explained, but one of the two is not there", key[0], key[1])
 		}
 	}
 }
