@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -20,15 +21,18 @@ const recorded = "testdata/recorded"
 
 // recording is the fault phase of one lane of a run.
 type recording struct {
-	Scenario string            `json:"scenario"`
-	Variant  string            `json:"variant"`
-	Lane     string            `json:"lane"`
-	Probe    string            `json:"probe"`
-	Nodes    []uint64          `json:"nodes"`
-	Repaired bool              `json:"repaired,omitempty"`
-	Versions map[string]string `json:"versions"`
-	Events   []history.Event   `json:"-"`
+	Scenario string   `json:"scenario"`
+	Variant  string   `json:"variant"`
+	Lane     string   `json:"lane"`
+	Probe    string   `json:"probe"`
+	Nodes    []uint64 `json:"nodes"`
+	Repaired bool     `json:"repaired,omitempty"`
+	// Kernel is its version, without what a distributor adds.
+	Kernel string          `json:"kernel"`
+	Events []history.Event `json:"-"`
 }
+
+var kernelVersion = regexp.MustCompile(`^[0-9]+\.[0-9]+`)
 
 func (r recording) name() string { return r.Scenario + "/" + r.Variant }
 
@@ -55,7 +59,8 @@ func record(t *testing.T, dir string, s *scenario.Scenario) {
 		if _, skipped := ran.Skipped[v.ID]; skipped {
 			continue
 		}
-		r := recording{Scenario: s.Metadata.ID, Variant: v.ID, Probe: v.Symptom.Probe, Repaired: ran.Offers[v.RepairedBy].OK, Versions: ran.Versions}
+		r := recording{Scenario: s.Metadata.ID, Variant: v.ID, Probe: v.Symptom.Probe, Repaired: ran.Offers[v.RepairedBy].OK}
+		r.Kernel = kernelVersion.FindString(ran.Versions["kernel"])
 		for _, e := range events {
 			if r.Lane == "" && e.Kind == history.PhaseBegin && e.Phase == "fault" && strings.HasPrefix(e.Lane, v.ID+"/") {
 				r.Lane = e.Lane
