@@ -1,5 +1,7 @@
 package plot
 
+import "unicode/utf8"
+
 // lane draws one row whose top is at y.
 func (d *drawing) lane(lane Lane, y float64) {
 	d.open("g")
@@ -8,6 +10,8 @@ func (d *drawing) lane(lane Lane, y float64) {
 		d.label(0, y+13, short(title, 44), "class", "lane")
 		d.label(0, y+27, short(lane.Note, 52), "class", "small")
 	} else {
+		// The note is in a smaller type, and more worth than the end of a long title.
+		title = short(title, 108-4*utf8.RuneCountInString(lane.Note)/5)
 		d.WriteString(`<text class="lane" x="` + num(d.Left) + `" y="` + num(y+15) + `">` + quote(title) +
 			`<tspan class="small" dx="8">` + quote(lane.Note) + "</tspan></text>\n")
 	}
