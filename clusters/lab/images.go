@@ -104,7 +104,7 @@ func findProgram(name string) (string, error) {
 			return found, nil
 		}
 	}
-	return "", fmt.Errorf("%w; %s", err, i.install)
+	return "", fmt.Errorf("%s is not on the PATH; %s", name, i.install)
 }
 
 func offerProgram(name string) clusters.Offer {

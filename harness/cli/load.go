@@ -25,6 +25,9 @@ func load(name string) (*scenario.Scenario, []byte, error) {
 		if err != nil {
 			return nil, nil, usage(err)
 		}
+		if problems := objectErrors(s, name); len(problems) > 0 {
+			return nil, nil, usage(problems)
+		}
 		return s, source, nil
 	}
 	ids, err := scenarios.IDs()

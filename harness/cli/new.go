@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,12 @@ import (
 
 	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// Where an editor finds the schema: in the project's own folder scenarios beside it, so that it knows what was just added.
+const (
+	schemaOnline = "https://raw.githubusercontent.com/relapse-k8s/relapse/main/harness/schema/scenario.v1alpha1.json"
+	schemaBeside = "../harness/schema/scenario.v1alpha1.json"
 )
 
 func newNew() *cobra.Command {
@@ -25,6 +32,9 @@ each part. It never overwrites a file.`,
 			text := scenario.Starter(args[0])
 			if _, err := scenario.Parse(path, text, catalogue.All()); err != nil {
 				return usagef("%q is no id for a scenario: lower case letters, digits and dashes", args[0])
+			}
+			if _, err := os.Stat(filepath.Join(folder, schemaBeside)); err == nil {
+				text = bytes.Replace(text, []byte(schemaOnline), []byte(schemaBeside), 1)
 			}
 			err := create(path, text)
 			if errors.Is(err, os.ErrExist) {

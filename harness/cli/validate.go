@@ -63,9 +63,19 @@ func validate(errs io.Writer, path string) bool {
 		fmt.Fprintln(errs, err)
 		return false
 	}
+	problems := objectErrors(s, path)
+	for _, e := range problems {
+		fmt.Fprintln(errs, e)
+	}
+	return len(problems) == 0
+}
+
+// objectErrors says what the lab does not understand of a scenario's objects, with the lines of its file.
+func objectErrors(s *scenario.Scenario, path string) scenario.Errors {
 	text, _ := os.ReadFile(path) // it has been read without errors before
 	var file yaml.Node
 	_ = yaml.Unmarshal(text, &file)
+	var all scenario.Errors
 	said := map[string]bool{} // what is wrong with the scenario's own workload is so for each variant
 	for _, objects := range s.Objects() {
 		for _, problem := range (&lab.Lab{}).Check(objects.JSON) {
@@ -77,10 +87,10 @@ func validate(errs io.Writer, path string) bool {
 			if n := find(&file, e.Path); n != nil {
 				e.Line, e.Col = n.Line, n.Column
 			}
-			fmt.Fprintln(errs, e)
+			all = append(all, e)
 		}
 	}
-	return len(said) == 0
+	return all
 }
 
 // pathOf returns the path of the object that has a problem by itself, or of the first one where they have it together.

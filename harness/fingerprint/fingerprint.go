@@ -62,7 +62,7 @@ func Take(ctx context.Context, opts Options) (Fingerprint, error) {
 		}
 		rules <- err
 	}()
-	err = errors.Join(fp.takeLinks(), fp.takeSysctls(), <-rules)
+	err = errors.Join(fp.takeLinks(), fp.takeSysctls(opts.Host), <-rules)
 	if opts.Host {
 		// Last, or it would see those programs, which carry the run's id as all its processes do.
 		var hostErr error

@@ -193,6 +193,21 @@ func TestSysctlLink(t *testing.T) {
 	}
 }
 
+// TestWhatBelongsToTheMachineIsTheHosts: a node or pod shows it too, and must not answer for it.
+func TestWhatBelongsToTheMachineIsTheHosts(t *testing.T) {
+	g := NewWithT(t)
+	const limit = "net.netfilter.nf_conntrack_max"
+	if _, err := os.Stat("/proc/sys/net/netfilter/nf_conntrack_max"); err != nil {
+		t.Skip(err)
+	}
+	for _, host := range []bool{true, false} {
+		var fp Fingerprint
+		g.Expect(fp.takeSysctls(host)).To(Succeed())
+		_, there := fp.Sysctls[limit]
+		g.Expect(there).To(Equal(host))
+	}
+}
+
 func BenchmarkTake(b *testing.B) {
 	for b.Loop() {
 		if _, err := Take(context.Background(), Options{}); err != nil {
@@ -212,7 +227,7 @@ func BenchmarkTakeHost(b *testing.B) {
 func BenchmarkSysctls(b *testing.B) {
 	for b.Loop() {
 		var fp Fingerprint
-		if err := fp.takeSysctls(); err != nil {
+		if err := fp.takeSysctls(true); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -27,23 +28,29 @@ var volatile = []struct{ pattern, why string }{
 	{"mptcp/available_path_managers", "grows when a module is loaded, and modules stay"},
 }
 
-func isVolatile(file string) bool {
+// machineWide are the settings that every namespace shows and none has for itself: they are looked at on the host only, where a
+// run answers for what it changes, and not again in each node and pod of a run that happens to live beside it.
+var machineWide = []string{
+	"nf_conntrack_max", "netfilter/nf_conntrack_max", "netfilter/nf_conntrack_buckets", "netfilter/nf_conntrack_expect_max",
+}
+
+func (w *sysctlWalk) isLeftOut(file string) bool {
 	for _, v := range volatile {
 		if ok, _ := path.Match(v.pattern, file); ok {
 			return true
 		}
 	}
-	return false
+	return !w.host && slices.Contains(machineWide, file)
 }
 
 // takeSysctls reads every setting under net. They are a thousand small files, so it goes by plain system calls relative to the
 // open folder: no path is walked twice and nothing is registered with Go's poller.
-func (fp *Fingerprint) takeSysctls() error {
+func (fp *Fingerprint) takeSysctls(host bool) error {
 	fd, err := unix.Open("/proc/sys/net", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("/proc/sys/net: %w", err)
 	}
-	w := sysctlWalk{values: map[string]string{}, dents: make([]byte, 32<<10), value: make([]byte, 16<<10)}
+	w := sysctlWalk{host: host, values: map[string]string{}, dents: make([]byte, 32<<10), value: make([]byte, 16<<10)}
 	if err := w.folder(fd, ""); err != nil {
 		return err
 	}
@@ -52,6 +59,7 @@ func (fp *Fingerprint) takeSysctls() error {
 }
 
 type sysctlWalk struct {
+	host   bool
 	values map[string]string
 	dents  []byte
 	value  []byte
@@ -66,7 +74,7 @@ func (w *sysctlWalk) folder(fd int, name string) error {
 	}
 	for _, entry := range names {
 		full := name + entry
-		if isVolatile(full) {
+		if w.isLeftOut(full) {
 			continue
 		}
 		child, err := unix.Openat(fd, entry, unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -18,8 +18,7 @@ type Connect struct {
 
 // Validate checks the form of the address.
 func (p *Connect) Validate() error {
-	_, _, err := net.SplitHostPort(p.To)
-	return err
+	return hostPort(p.To)
 }
 
 // Attempt connects.

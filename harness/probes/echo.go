@@ -23,8 +23,7 @@ type Echo struct {
 
 // Validate checks the form of the address.
 func (p *Echo) Validate() error {
-	_, _, err := net.SplitHostPort(p.To)
-	return err
+	return hostPort(p.To)
 }
 
 // Attempt sends a line and waits for it.

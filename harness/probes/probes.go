@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -156,4 +157,12 @@ func attempt(ctx context.Context, probe Probe, number int, timeout time.Duration
 		sample.Error = err.Error()
 	}
 	return sample
+}
+
+// hostPort checks the form of an address.
+func hostPort(address string) error {
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
+		return fmt.Errorf("%q is not host:port, such as web:80", address)
+	}
+	return nil
 }

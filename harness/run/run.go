@@ -55,6 +55,10 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 			return "", fmt.Errorf("scenario %s: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
 		}
 	}
+	// What this run finds must be the machine as it usually is.
+	if err := runstate.WaitHost(ctx); err != nil {
+		return "", err
+	}
 	offers, err := o.Provider.Offers(ctx)
 	if err != nil {
 		return "", err

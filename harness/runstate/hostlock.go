@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,16 +43,62 @@ func LockHost(ctx context.Context, runID string) (*HostLock, error) {
 	return lock, nil
 }
 
+// WaitHost waits until no run is changing the machine, and where that does not come before ctx ends says who is.
+func WaitHost(ctx context.Context) error {
+	dir, err := Dir()
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(hostTick)
+	defer tick.Stop()
+	for {
+		err := hostFree(ctx, dir)
+		if !errors.Is(err, ErrHostHeld) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-tick.C:
+		}
+	}
+}
+
+// hostTick is how often it is looked whether the lock is free.
+const hostTick = 100 * time.Millisecond
+
+// hostFree takes the lock for a moment. Those who want to keep it wait for that moment.
+func hostFree(ctx context.Context, dir string) error {
+	tidy, err := lockTidy(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer tidy.Close()
+	path := filepath.Join(dir, "host.lock")
+	f, err := flock(path, unix.LOCK_SH|unix.LOCK_NB, os.O_RDWR|os.O_CREATE)
+	if errors.Is(err, errBusy) {
+		return held(path)
+	}
+	if err != nil {
+		return fmt.Errorf("host lock: %w", err)
+	}
+	return f.Close()
+}
+
+func held(path string) error {
+	holder, _ := os.ReadFile(path)
+	name := strings.TrimSpace(string(holder))
+	if name == "" {
+		name = "a process that has not said its name yet"
+	}
+	return fmt.Errorf("%w: %s is held by %s", ErrHostHeld, path, name)
+}
+
 func lockHost(dir, who string) (*HostLock, error) {
 	path := filepath.Join(dir, "host.lock")
 	f, err := flock(path, unix.LOCK_EX|unix.LOCK_NB, os.O_RDWR|os.O_CREATE)
 	if errors.Is(err, errBusy) {
-		holder, _ := os.ReadFile(path)
-		name := strings.TrimSpace(string(holder))
-		if name == "" {
-			name = "a process that has not said its name yet"
-		}
-		return nil, fmt.Errorf("%w: %s is held by %s", ErrHostHeld, path, name)
+		return nil, held(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("host lock: %w", err)

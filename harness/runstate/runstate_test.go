@@ -3,6 +3,7 @@ package runstate_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -279,12 +280,21 @@ func TestLockHost(t *testing.T) {
 	g.Expect(err).To(MatchError(ErrHostHeld))
 	g.Expect(err).To(MatchError(ContainSubstring("run 20260101-000000-aaaa (pid %d)", os.Getpid())))
 
+	// Who only wants the machine as it is waits until it is that again.
+	waiting := make(chan error, 1)
+	go func() { waiting <- WaitHost(t.Context()) }()
+	cancelled, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("out of patience"))
+	g.Expect(WaitHost(cancelled)).To(MatchError(And(ContainSubstring("out of patience"), ContainSubstring("run 20260101-000000-aaaa"))))
+	g.Expect(waiting).NotTo(Receive())
+
 	// A clean cannot undo settings of the machine under a run that is changing them.
 	run := deadRun(t, undo.Record{Netns: 1, Link: &undo.Link{Name: "relapse-none"}})
 	_, err = Clean(t.Context(), io.Discard, CleanOptions{})
 	g.Expect(err).To(MatchError(ErrHostHeld))
 	g.Expect(run.Folder()).To(BeADirectory())
 	g.Expect(lock.Unlock()).To(Succeed())
+	g.Expect(<-waiting).To(Succeed())
 	g.Expect(os.RemoveAll(run.Folder())).To(Succeed())
 	lock, err = LockHost(t.Context(), "20260101-000000-bbbb")
 	g.Expect(err).NotTo(HaveOccurred())
