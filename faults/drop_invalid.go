@@ -4,10 +4,9 @@ import (
 	"context"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/harness/nftrule"
 )
 
 // DropInvalid drops packets that conntrack holds for INVALID, like iptables -m conntrack --ctstate INVALID -j DROP.
@@ -21,10 +20,7 @@ type DropInvalid struct {
 // Apply installs the rule in a chain of its own, in front of the other filters.
 func (c *DropInvalid) Apply(_ context.Context, ns *Namespace) error {
 	c.table = ns.Name
-	if err := ns.Scope.Push(undo.Record{NftTable: &undo.NftTable{Family: "ip", Name: c.table}}); err != nil {
-		return err
-	}
-	conn, err := nftables.New()
+	conn, table, err := ownTable(ns)
 	if err != nil {
 		return err
 	}
@@ -32,17 +28,12 @@ func (c *DropInvalid) Apply(_ context.Context, ns *Namespace) error {
 	if c.Chain == "input" {
 		hook = nftables.ChainHookInput
 	}
-	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: c.table})
 	chain := conn.AddChain(&nftables.Chain{
 		Name: c.Chain, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 10),
 	})
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitINVALID), Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-		&expr.Counter{},
-		&expr.Verdict{Kind: expr.VerdictDrop},
-	}})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(
+		nftrule.State(expr.CtStateBitINVALID), &expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop},
+	)})
 	return conn.Flush()
 }
 

@@ -2,14 +2,14 @@ package faults
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"github.com/relapse-k8s/relapse/harness/nftrule"
 	"github.com/relapse-k8s/relapse/harness/readers"
-	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
 // LogDrops logs new connections to a port to the kernel log, where a node forwards them and before network policies decide on
@@ -26,31 +26,21 @@ type LogDrops struct {
 // Apply installs the rule.
 func (c *LogDrops) Apply(_ context.Context, ns *Namespace) error {
 	c.table = ns.Name
-	if err := ns.Scope.Push(undo.Record{NftTable: &undo.NftTable{Family: "ip", Name: c.table}}); err != nil {
-		return err
-	}
-	conn, err := nftables.New()
+	conn, table, err := ownTable(ns)
 	if err != nil {
 		return err
 	}
-	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: c.table})
 	chain := conn.AddChain(&nftables.Chain{
 		Name: "forward", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
 		Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityFilter - 1),
 	})
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-		&expr.Bitwise{
-			SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(expr.CtStateBitNEW), Xor: make([]byte, 4),
-		},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocolNumber(c.Protocol)}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(uint16(c.Port))},
-		&expr.Counter{},
-		&expr.Log{Key: 1 << unix.NFTA_LOG_PREFIX, Data: []byte(readers.DropPrefix)},
-	}})
+	port := uint16(c.Port)
+	exprs := slices.Concat(
+		nftrule.State(expr.CtStateBitNEW), nftrule.Protocol(protocolNumber(c.Protocol)), nftrule.Ports(nftrule.Destination, port, port),
+	)
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(
+		exprs, &expr.Counter{}, &expr.Log{Key: 1 << unix.NFTA_LOG_PREFIX, Data: []byte(readers.DropPrefix)},
+	)})
 	return conn.Flush()
 }
 

@@ -6,10 +6,9 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/harness/nftrule"
 )
 
 // Masquerade hides the pods' addresses behind the node's, in place of the cluster's own rule for that.
@@ -40,10 +39,7 @@ func (c *Masquerade) Apply(_ context.Context, ns *Namespace) error {
 		return err
 	}
 	c.table = ns.Name
-	if err := ns.Scope.Push(undo.Record{NftTable: &undo.NftTable{Family: "ip", Name: c.table}}); err != nil {
-		return err
-	}
-	conn, err := nftables.New()
+	conn, table, err := ownTable(ns)
 	if err != nil {
 		return err
 	}
@@ -52,19 +48,10 @@ func (c *Masquerade) Apply(_ context.Context, ns *Namespace) error {
 	if random {
 		before--
 	}
-	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: c.table})
 	chain := conn.AddChain(&nftables.Chain{
 		Name: "masquerade", Table: table, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityRef(before),
 	})
-	within := func(op expr.CmpOp, offset uint32) []expr.Any {
-		return []expr.Any{
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
-			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.BigEndian.PutUint32(^uint32(0) << (32 - prefix.Bits())), Xor: make([]byte, 4)},
-			&expr.Cmp{Op: op, Register: 1, Data: prefix.Masked().Addr().AsSlice()},
-		}
-	}
-	exprs := append(within(expr.CmpOpEq, 12), within(expr.CmpOpNeq, 16)...) // source, destination
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, &expr.Counter{}, &expr.Masq{FullyRandom: random})})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(nftrule.Leaving(prefix), &expr.Counter{}, &expr.Masq{FullyRandom: random})})
 	return conn.Flush()
 }
 

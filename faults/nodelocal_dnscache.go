@@ -76,11 +76,8 @@ type NodeLocalAddresses struct {
 // Apply adds rules first: a packet to the cache must not find a connection to DNAT.
 func (c *NodeLocalAddresses) Apply(_ context.Context, ns *Namespace) error {
 	c.table = ns.Name
-	if err := ns.Scope.Push(undo.Record{NftTable: &undo.NftTable{Family: "ip", Name: c.table}}); err != nil {
-		return err
-	}
 	servers := []string{nodeLocalAddress, clusterDNS}
-	err := noTrack(c.table, []NoTrack{
+	err := noTrack(ns, []NoTrack{
 		{Protocol: "udp", Port: 53, Addresses: servers}, {Protocol: "tcp", Port: 53, Addresses: servers},
 	})
 	if err != nil {

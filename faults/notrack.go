@@ -5,10 +5,9 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/harness/nftrule"
 )
 
 // NoTrack keeps a class of flows out of conntrack, in both directions, like the iptables target NOTRACK in the table raw. Flows
@@ -27,19 +26,15 @@ type NoTrack struct {
 // Apply installs the rules.
 func (c *NoTrack) Apply(_ context.Context, ns *Namespace) error {
 	c.table = ns.Name
-	if err := ns.Scope.Push(undo.Record{NftTable: &undo.NftTable{Family: "ip", Name: c.table}}); err != nil {
-		return err
-	}
-	return noTrack(c.table, []NoTrack{*c})
+	return noTrack(ns, []NoTrack{*c})
 }
 
 // noTrack makes a table with rules for several classes, in front of conntrack for forwarded and for local packets.
-func noTrack(name string, classes []NoTrack) error {
-	conn, err := nftables.New()
+func noTrack(ns *Namespace, classes []NoTrack) error {
+	conn, table, err := ownTable(ns)
 	if err != nil {
 		return err
 	}
-	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: name})
 	for hookName, hook := range map[string]*nftables.ChainHook{"prerouting": nftables.ChainHookPrerouting, "output": nftables.ChainHookOutput} {
 		chain := conn.AddChain(&nftables.Chain{
 			Name: hookName, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityRaw,
@@ -65,16 +60,11 @@ func noTrack(name string, classes []NoTrack) error {
 
 // match is the class's packets of one direction.
 func (c *NoTrack) match(address string, toServer bool) ([]expr.Any, error) {
-	portOffset, addressOffset := uint32(0), uint32(12) // source port, source address
+	server := nftrule.Source
 	if toServer {
-		portOffset, addressOffset = 2, 16
+		server = nftrule.Destination
 	}
-	exprs := []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocolNumber(c.Protocol)}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: portOffset, Len: 2},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(uint16(c.Port))},
-	}
+	exprs := append(nftrule.Protocol(protocolNumber(c.Protocol)), nftrule.Ports(server, uint16(c.Port), uint16(c.Port))...)
 	if address == "" {
 		return exprs, nil
 	}
@@ -82,44 +72,11 @@ func (c *NoTrack) match(address string, toServer bool) ([]expr.Any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(exprs,
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: addressOffset, Len: 4},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: parsed.AsSlice()},
-	), nil
+	return append(exprs, nftrule.Address(server, expr.CmpOpEq, netip.PrefixFrom(parsed, parsed.BitLen()))...), nil
 }
 
 // Readings: packets is how many packets passed untracked.
 func (c *NoTrack) Readings(context.Context) (map[string]float64, error) {
 	packets, err := countPackets(c.table)
 	return map[string]float64{"packets": float64(packets)}, err
-}
-
-// countPackets adds up the counters of a table's rules.
-func countPackets(name string) (uint64, error) {
-	conn, err := nftables.New()
-	if err != nil {
-		return 0, err
-	}
-	chains, err := conn.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
-	if err != nil {
-		return 0, err
-	}
-	var packets uint64
-	for _, chain := range chains {
-		if chain.Table.Name != name {
-			continue
-		}
-		rules, err := conn.GetRules(chain.Table, chain)
-		if err != nil {
-			return 0, err
-		}
-		for _, rule := range rules {
-			for _, e := range rule.Exprs {
-				if counter, ok := e.(*expr.Counter); ok {
-					packets += counter.Packets
-				}
-			}
-		}
-	}
-	return packets, nil
 }

@@ -4,8 +4,9 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+
+	"github.com/relapse-k8s/relapse/harness/nftrule"
 )
 
 // masquerade hides the pods' addresses from everybody but pods: nft add rule … ip saddr CIDR ip daddr != CIDR masquerade fully-random.
@@ -22,15 +23,6 @@ func masquerade(cidr string) error {
 	chain := conn.AddChain(&nftables.Chain{
 		Name: "masquerade", Table: table, Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource,
 	})
-	mask := binaryutil.BigEndian.PutUint32(^uint32(0) << (32 - prefix.Bits()))
-	inside := func(op expr.CmpOp, offset uint32) []expr.Any {
-		return []expr.Any{
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
-			&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)},
-			&expr.Cmp{Op: op, Register: 1, Data: prefix.Masked().Addr().AsSlice()},
-		}
-	}
-	exprs := append(inside(expr.CmpOpEq, 12), inside(expr.CmpOpNeq, 16)...)
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(exprs, &expr.Masq{FullyRandom: true})})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(nftrule.Leaving(prefix), &expr.Masq{FullyRandom: true})})
 	return conn.Flush()
 }

@@ -5,9 +5,10 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
+
+	"github.com/relapse-k8s/relapse/harness/nftrule"
 )
 
 // Group is the NFLOG group of a node to which packets are logged before they are dropped. Without a listener the kernel does
@@ -26,22 +27,21 @@ func (i Isolated) jump() ([]expr.Any, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, _ := i.offsets()
-	return append(address(own, netip.PrefixFrom(ip, ip.BitLen()), expr.CmpOpEq), &expr.Verdict{Kind: expr.VerdictJump, Chain: i.chainName()}), nil
+	own, _ := i.sides()
+	return append(nftrule.Address(own, expr.CmpOpEq, netip.PrefixFrom(ip, ip.BitLen())), &expr.Verdict{Kind: expr.VerdictJump, Chain: i.chainName()}), nil
 }
 
-// offsets in the IPv4 header: that of the pod's own address, and that of its peer's.
-func (i Isolated) offsets() (own, peer uint32) {
-	const source, destination = 12, 16
+// sides are the pod's own and its peer's, of a packet in the direction.
+func (i Isolated) sides() (own, peer nftrule.Side) {
 	if i.Direction == Egress {
-		return source, destination
+		return nftrule.Source, nftrule.Destination
 	}
-	return destination, source
+	return nftrule.Destination, nftrule.Source
 }
 
 // rules of the pod's chain. What is allowed returns, because the pod at the other end may be isolated as well.
 func (i Isolated) rules(prefix string) ([][]expr.Any, error) {
-	_, peer := i.offsets()
+	_, peer := i.sides()
 	back := &expr.Verdict{Kind: expr.VerdictReturn}
 	// A pod cannot be kept from itself. Source: Kubernetes documentation, Network Policies, "The two sorts of pod isolation".
 	itself, err := Allow{CIDR: i.IP + "/32"}.match(peer)
@@ -67,7 +67,7 @@ func (i Isolated) rules(prefix string) ([][]expr.Any, error) {
 	}), nil
 }
 
-func (a Allow) match(peer uint32) ([]expr.Any, error) {
+func (a Allow) match(peer nftrule.Side) ([]expr.Any, error) {
 	var exprs []expr.Any
 	for n, cidr := range append([]string{a.CIDR}, a.Except...) {
 		if cidr == "" {
@@ -81,7 +81,7 @@ func (a Allow) match(peer uint32) ([]expr.Any, error) {
 		if n > 0 {
 			op = expr.CmpOpNeq
 		}
-		exprs = append(exprs, address(peer, prefix, op)...)
+		exprs = append(exprs, nftrule.Address(peer, op, prefix)...)
 	}
 	if a.Protocol == "" {
 		return exprs, nil
@@ -90,37 +90,16 @@ func (a Allow) match(peer uint32) ([]expr.Any, error) {
 	if !ok {
 		return nil, fmt.Errorf("protocol %q is neither TCP nor UDP", a.Protocol)
 	}
-	exprs = append(exprs, &expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{number}})
+	exprs = append(exprs, nftrule.Protocol(number)...)
 	if a.From == 0 {
 		return exprs, nil
 	}
-	from, to := binaryutil.BigEndian.PutUint16(a.From), binaryutil.BigEndian.PutUint16(a.To)
-	exprs = append(exprs, &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2})
-	if a.From == a.To {
-		return append(exprs, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: from}), nil
-	}
-	return append(exprs, &expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: from, ToData: to}), nil
-}
-
-// address compares an address of the IPv4 header with a prefix.
-func address(offset uint32, prefix netip.Prefix, op expr.CmpOp) []expr.Any {
-	exprs := []expr.Any{&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4}}
-	if prefix.Bits() < 32 {
-		mask := binaryutil.BigEndian.PutUint32(uint32(uint64(0xffffffff) << (32 - prefix.Bits())))
-		exprs = append(exprs, &expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: mask, Xor: make([]byte, 4)})
-	}
-	return append(exprs, &expr.Cmp{Op: op, Register: 1, Data: prefix.Masked().Addr().AsSlice()})
+	return append(exprs, nftrule.Ports(nftrule.Destination, a.From, a.To)...), nil
 }
 
 // established matches packets of connections that were let through before, answers, and the errors about them.
 func established() []expr.Any {
-	bits := binaryutil.NativeEndian.PutUint32(expr.CtStateBitESTABLISHED | expr.CtStateBitRELATED)
-	return []expr.Any{
-		&expr.Ct{Key: expr.CtKeySTATE, Register: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: bits, Xor: make([]byte, 4)},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)},
-		&expr.Verdict{Kind: expr.VerdictAccept},
-	}
+	return append(nftrule.State(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), &expr.Verdict{Kind: expr.VerdictAccept})
 }
 
 // key tells apart what log prefixes stand for.
