@@ -6,6 +6,7 @@
 //	queue.go    a small nfnetlink_queue client
 //	chain.go    the table, chain and rule that feed it
 //	policy.go   what a policy is, and the actions it can ask for
+//	backlog.go  what the policies for TCP keep
 //	pairs.go    the policy "wait for the second packet, then release both"
 //	stray.go    the policy "send a copy of a segment with another sequence number behind it"
 //	reorder.go  the policy "let later segments overtake this one"

@@ -2,7 +2,6 @@ package hold
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -13,17 +12,11 @@ type FIN struct {
 	MaxWait time.Duration
 
 	flows flows[ending]
-	held  []*heldFIN
+	held  backlog[*ending]
 }
 
 // ending is a flow: over is whether its FIN was let go already, so that repetitions of it pass.
 type ending struct{ over bool }
-
-type heldFIN struct {
-	packet Packet
-	flow   *ending
-	due    time.Time
-}
 
 // OnPacket holds a FIN, and lets those of a flow go behind its RST.
 func (f *FIN) OnPacket(_ context.Context, now time.Time, p Packet) Decision {
@@ -35,42 +28,25 @@ func (f *FIN) OnPacket(_ context.Context, now time.Time, p Packet) Decision {
 	switch {
 	case segment.Flags&flagRST != 0:
 		d := pass(p, nil)
-		f.held = slices.DeleteFunc(f.held, func(h *heldFIN) bool {
-			if h.flow != flow {
-				return false
-			}
-			d.Actions = append(d.Actions, Accept(h.packet))
-			d.Groups++
-			return true
-		})
+		d.Groups = f.held.release(&d, func(h kept[*ending]) bool { return h.of == flow })
 		flow.over = true
 		return d
 	case segment.Flags&flagFIN == 0 || flow.over:
 		return pass(p, nil)
 	}
-	f.held = append(f.held, &heldFIN{p, flow, now.Add(orDuration(f.MaxWait, time.Second))})
-	return Decision{Kept: 1}
+	return f.held.keep(now, p, orDuration(f.MaxWait, time.Second), flow)
 }
 
 // OnTimer lets go what has waited too long.
 func (f *FIN) OnTimer(_ context.Context, now time.Time) Decision {
 	var d Decision
-	f.held = slices.DeleteFunc(f.held, func(h *heldFIN) bool {
-		if now.Before(h.due) {
-			return false
-		}
-		h.flow.over = true
-		d.Actions = append(d.Actions, Accept(h.packet))
-		d.TimedOut++
-		return true
+	d.TimedOut = f.held.release(&d, func(h kept[*ending]) bool {
+		late := !now.Before(h.due)
+		h.of.over = h.of.over || late
+		return late
 	})
 	return d
 }
 
 // NextTimer is when the FIN that has waited longest is due.
-func (f *FIN) NextTimer() time.Time {
-	if len(f.held) == 0 {
-		return time.Time{}
-	}
-	return f.held[0].due
-}
+func (f *FIN) NextTimer() time.Time { return f.held.next() }

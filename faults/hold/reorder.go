@@ -2,7 +2,6 @@ package hold
 
 import (
 	"context"
-	"slices"
 	"time"
 )
 
@@ -17,18 +16,16 @@ type Reorder struct {
 	MaxWait time.Duration
 
 	of   flows[reordered]
-	kept []*late
+	kept backlog[late]
 }
 
 type reordered struct{ seen int }
 
-// late is a segment that is kept back.
+// late is of a segment that is kept back.
 type late struct {
-	packet Packet
-	flow   *reordered
+	flow *reordered
 	// after is the number of the segment behind which it goes.
 	after int
-	due   time.Time
 }
 
 // OnPacket keeps a segment back, or lets it pass and with it those that it is the last one to overtake.
@@ -43,39 +40,19 @@ func (r *Reorder) OnPacket(_ context.Context, now time.Time, p Packet) Decision 
 	}
 	flow.seen++
 	if flow.seen%orInt(r.Every, 10) == 0 {
-		r.kept = append(r.kept, &late{p, flow, flow.seen + orInt(r.Distance, 3), now.Add(orDuration(r.MaxWait, 50*time.Millisecond))})
-		return Decision{Kept: 1}
+		return r.kept.keep(now, p, orDuration(r.MaxWait, 50*time.Millisecond), late{flow, flow.seen + orInt(r.Distance, 3)})
 	}
 	d := pass(p, nil)
-	r.kept = slices.DeleteFunc(r.kept, func(l *late) bool {
-		if l.flow != flow || l.after > flow.seen {
-			return false
-		}
-		d.Actions = append(d.Actions, Accept(l.packet))
-		d.Groups++
-		return true
-	})
+	d.Groups = r.kept.release(&d, func(k kept[late]) bool { return k.of.flow == flow && k.of.after <= flow.seen })
 	return d
 }
 
 // OnTimer lets go what has waited too long.
 func (r *Reorder) OnTimer(_ context.Context, now time.Time) Decision {
 	var d Decision
-	r.kept = slices.DeleteFunc(r.kept, func(l *late) bool {
-		if now.Before(l.due) {
-			return false
-		}
-		d.Actions = append(d.Actions, Accept(l.packet))
-		d.TimedOut++
-		return true
-	})
+	d.TimedOut = r.kept.release(&d, func(k kept[late]) bool { return !now.Before(k.due) })
 	return d
 }
 
 // NextTimer is when the segment that was kept back first is due.
-func (r *Reorder) NextTimer() time.Time {
-	if len(r.kept) == 0 {
-		return time.Time{}
-	}
-	return r.kept[0].due
-}
+func (r *Reorder) NextTimer() time.Time { return r.kept.next() }
