@@ -18,18 +18,8 @@ type KubernetesObject struct {
 	Object scenario.Raw `json:"object" ref:"object"`
 }
 
-// head is what every object has.
-type head struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Metadata   struct {
-		Name      string `json:"name"`
-		Namespace string `json:"namespace"`
-	} `json:"metadata"`
-}
-
-func (c *KubernetesObject) head() (head, error) {
-	var h head
+func (c *KubernetesObject) head() (scenario.ObjectHead, error) {
+	var h scenario.ObjectHead
 	if err := json.Unmarshal(c.Object, &h); err != nil {
 		return h, fmt.Errorf("object: not a Kubernetes object: %w", err)
 	}

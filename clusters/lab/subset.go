@@ -59,9 +59,6 @@ func under(prefix string, fields []string) []string {
 	return all
 }
 
-// Supported returns the fields that the lab understands, by kind, for documents.
-func Supported() map[string][]string { return maps.Clone(supported) }
-
 // unsupported returns an error for every field of an object that the lab does not understand.
 func unsupported(object []byte) []error {
 	var fields map[string]any

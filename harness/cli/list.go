@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -152,7 +151,7 @@ func offersHere(ctx context.Context) (map[string]clusters.Offer, error) {
 // missing says what a variant needs that is not offered.
 func missing(s *scenario.Scenario, v scenario.Variant, offers map[string]clusters.Offer) string {
 	var reasons []string
-	for _, need := range slices.Concat(s.Needs, v.Needs) {
+	for _, need := range s.NeedsOf(&v) {
 		if offer := offers[need]; !offer.OK {
 			reasons = append(reasons, fmt.Sprintf("%s is not offered (%s)", need, offer.Why))
 		}

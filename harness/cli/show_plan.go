@@ -40,7 +40,7 @@ func (p *page) plan(s *scenario.Scenario, only, proxy string) error {
 // unmet is what a variant needs that kube-proxy's mode denies it. The rest only the machine can tell: relapse list asks it.
 func unmet(s *scenario.Scenario, v *scenario.Variant, proxy string) string {
 	offers := clusters.ProxyOffers(proxy)
-	for _, need := range slices.Concat(s.Needs, v.Needs) {
+	for _, need := range s.NeedsOf(v) {
 		if offer, known := offers[need]; known && !offer.OK {
 			return need
 		}
@@ -49,11 +49,7 @@ func unmet(s *scenario.Scenario, v *scenario.Variant, proxy string) string {
 }
 
 func (p *page) variantPlan(s *scenario.Scenario, v *scenario.Variant, proxy string, said map[string]string) error {
-	var workload [][]byte
-	for _, object := range slices.Concat(s.Workload, v.Workload) {
-		workload = append(workload, object)
-	}
-	layout, err := (&lab.Lab{}).Layout(clusters.Spec{Nodes: s.Topology.Nodes, PodNetwork: s.Topology.PodNetwork, Proxy: proxy, Workload: workload})
+	layout, err := (&lab.Lab{}).Layout(clusters.Spec{Nodes: s.Topology.Nodes, PodNetwork: s.Topology.PodNetwork, Proxy: proxy, Workload: s.WorkloadOf(v)})
 	if err != nil {
 		return err
 	}

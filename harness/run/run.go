@@ -142,7 +142,7 @@ func (e *engine) skip(v scenario.Variant, offers map[string]clusters.Offer) stri
 	if len(e.Variants) > 0 && !slices.Contains(e.Variants, v.ID) {
 		return "not asked for"
 	}
-	for _, need := range append(slices.Clone(e.Scenario.Needs), v.Needs...) {
+	for _, need := range e.Scenario.NeedsOf(&v) {
 		if offer := offers[need]; !offer.OK {
 			return fmt.Sprintf("this machine does not offer %s: %s", need, offer.Why)
 		}

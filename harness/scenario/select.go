@@ -41,6 +41,9 @@ type Objects struct {
 	Paths []string
 }
 
+// NeedsOf returns what a variant needs of a cluster.
+func (s *Scenario) NeedsOf(v *Variant) []string { return slices.Concat(s.Needs, v.Needs) }
+
 // WorkloadOf returns the objects that a cluster is made with for a variant.
 func (s *Scenario) WorkloadOf(v *Variant) [][]byte {
 	var objects [][]byte

@@ -11,8 +11,8 @@ import (
 // workloadKinds are the objects that every cluster understands.
 var workloadKinds = []string{"Pod", "Deployment", "Service", "NetworkPolicy", "Namespace", "ConfigMap"}
 
-// object is what is looked at here; the rest of an object is checked by the cluster that it is made on.
-type object struct {
+// ObjectHead is what every Kubernetes object has; the rest of it is checked by the cluster that it is made on.
+type ObjectHead struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Metadata   struct {
@@ -44,7 +44,7 @@ func (v *validator) objects() []located {
 	return all
 }
 
-func (v *validator) read(l located) (o object, err error) {
+func (v *validator) read(l located) (o ObjectHead, err error) {
 	if v.r.blocked(l.path) || l.raw == nil {
 		return o, errors.New("not read")
 	}
