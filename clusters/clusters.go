@@ -3,6 +3,7 @@ package clusters
 
 import (
 	"context"
+	"errors"
 
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -46,6 +47,9 @@ func ProxyOffers(mode string) map[string]Offer {
 	return offers
 }
 
+// ErrMissing is in errors of Open that say what this machine lacks.
+var ErrMissing = errors.New("missing on this machine")
+
 // Provider makes clusters of one kind.
 type Provider interface {
 	// Name is lab or kind.
@@ -58,6 +62,12 @@ type Provider interface {
 	Versions(ctx context.Context) map[string]string
 	// Check says what is wrong with a workload for this provider, all at once, each with the object and the field's path.
 	Check(workload [][]byte) []error
+	// AtOnce is how many clusters there may be at one time, or 0 for as many as the machine bears.
+	AtOnce() int
+	// Open makes what all clusters of a run or suite share, and Close takes that away again. Nothing else is called before Open but
+	// Name and Check, and nothing after Close, which may be called without Open. On an error of Open nothing is left behind.
+	Open(ctx context.Context) error
+	Close(ctx context.Context) error
 	// Create makes a cluster and returns when it serves. On an error nothing is left behind.
 	Create(ctx context.Context, spec Spec) (Cluster, error)
 }
@@ -92,8 +102,8 @@ type Cluster interface {
 	Resolve(on string) ([]string, error)
 	// Agent of a place, or nil.
 	Agent(place string) *agent.Conn
-	// PID is a process in the place's namespaces, with which a person can enter them, or 0.
-	PID(place string) int
+	// Enter is a command with which a person runs what follows it in a place.
+	Enter(place string) []string
 	// AddService adds a Service and returns its address when every node serves it. RemoveService takes it away.
 	AddService(ctx context.Context, service Service) (clusterIP string, err error)
 	RemoveService(ctx context.Context, namespace, name string) error

@@ -18,6 +18,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
 	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/local"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/program"
 )
@@ -31,7 +32,7 @@ type cluster struct {
 	// changing is held while an object is applied or deleted, until the cluster acts on it.
 	changing  sync.Mutex
 	mu        sync.Mutex
-	processes map[string]*process // by place; the wiring's is "wiring"
+	processes map[string]*local.Process // by place; the wiring's is "wiring"
 	state     state
 	addresses serviceAddresses
 	told      map[string]string // program to tell the state, by place
@@ -49,7 +50,7 @@ func (l *Lab) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster,
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{lab: l, spec: spec, work: work, processes: map[string]*process{}, told: map[string]string{}, given: map[object][]byte{}}
+	c := &cluster{lab: l, spec: spec, work: work, processes: map[string]*local.Process{}, told: map[string]string{}, given: map[object][]byte{}}
 	for _, text := range append(slices.Clone(system), spec.Workload...) {
 		c.keep(text)
 	}
@@ -125,7 +126,7 @@ func nodePlace(name string) string    { return "node/" + name }
 
 func (c *cluster) startAgents(context.Context) error {
 	var group errgroup.Group
-	keep := func(place string, start func() (*process, error)) {
+	keep := func(place string, start func() (*local.Process, error)) {
 		group.Go(func() error {
 			p, err := start()
 			if err != nil {
@@ -137,8 +138,8 @@ func (c *cluster) startAgents(context.Context) error {
 			return nil
 		})
 	}
-	keep(wiring, func() (*process, error) {
-		return c.lab.start(wiring, sandbox.WiringNamespaces, c.spec.Logs, c.spec.Env, "wiring")
+	keep(wiring, func() (*local.Process, error) {
+		return c.programs().Start(wiring, sandbox.WiringNamespaces, "wiring")
 	})
 	node := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "node"}, Spec: corev1.PodSpec{DNSPolicy: corev1.DNSDefault}}
 	for _, name := range append(nodeNames(c.spec.Nodes), "outside") {
@@ -146,20 +147,25 @@ func (c *cluster) startAgents(context.Context) error {
 		if name == "outside" {
 			place = name
 		}
-		keep(place, func() (*process, error) {
-			return c.lab.startSandbox(place, c.spec.Logs, c.spec.Env, sandbox.Home{Hostname: name, Files: podFiles(node)})
+		keep(place, func() (*local.Process, error) {
+			return c.programs().StartSandbox(place, sandbox.Home{Hostname: name, Files: podFiles(node)})
 		})
 	}
 	for _, pod := range c.work.pods {
-		keep(podPlace(pod), func() (*process, error) {
+		keep(podPlace(pod), func() (*local.Process, error) {
 			mounts, err := c.work.mounts(pod)
 			if err != nil {
 				return nil, err
 			}
-			return c.lab.startSandbox(podPlace(pod), c.spec.Logs, c.spec.Env, sandbox.Home{Hostname: pod.Name, Files: podFiles(pod), Mounts: mounts})
+			return c.programs().StartSandbox(podPlace(pod), sandbox.Home{Hostname: pod.Name, Files: podFiles(pod), Mounts: mounts})
 		})
 	}
 	return group.Wait()
+}
+
+// programs are those of this cluster's agents.
+func (c *cluster) programs() local.Programs {
+	return local.Programs{Bin: c.lab.Bin, Logs: c.spec.Logs, Env: c.spec.Env}
 }
 
 // port is the name of a pod's link in its node's namespace.
@@ -174,22 +180,22 @@ func (c *cluster) connect(ctx context.Context) error {
 		if name == "outside" {
 			place = name
 		}
-		wires.Pairs = append(wires.Pairs, [2]netconf.End{{Name: fmt.Sprintf("port%d", i+1)}, {PID: c.PID(place), Name: "eth0"}})
+		wires.Pairs = append(wires.Pairs, [2]netconf.End{{Name: fmt.Sprintf("port%d", i+1)}, {PID: c.pid(place), Name: "eth0"}})
 	}
 	for _, pod := range c.work.pods {
 		wires.Pairs = append(wires.Pairs, [2]netconf.End{
-			{PID: c.PID(nodePlace(pod.Spec.NodeName)), Name: c.port(pod)}, {PID: c.PID(podPlace(pod)), Name: "eth0"},
+			{PID: c.pid(nodePlace(pod.Spec.NodeName)), Name: c.port(pod)}, {PID: c.pid(podPlace(pod)), Name: "eth0"},
 		})
 	}
 	// A sandbox that did not get as far as its own namespaces ends at once: its stream says so before its process id is used.
 	for place, p := range c.processes {
 		select {
-		case <-p.conn.Gone():
-			return fmt.Errorf("%s: the agent ended at its start; see %s", place, filepath.Join(c.spec.Logs, strings.ReplaceAll(place, "/", "-")+".log"))
+		case <-p.Conn.Gone():
+			return fmt.Errorf("%s: the agent ended at its start; see %s", place, c.programs().LogFile(place))
 		default:
 		}
 	}
-	_, err := netconf.Connect.Call(ctx, c.processes[wiring].conn, wires, nil)
+	_, err := netconf.Connect.Call(ctx, c.processes[wiring].Conn, wires, nil)
 	return err
 }
 
@@ -205,7 +211,7 @@ func (c *cluster) configure(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for place, config := range configs {
 		group.Go(func() error {
-			_, err := netconf.Configure.Call(ctx, c.processes[place].conn, config, nil)
+			_, err := netconf.Configure.Call(ctx, c.processes[place].Conn, config, nil)
 			return err
 		})
 	}
@@ -262,7 +268,7 @@ func (c *cluster) start(ctx context.Context, place string, s program.Spec) error
 		return err
 	}
 	s.Logs = logs
-	_, err = program.Start.Call(ctx, c.processes[place].conn, s, nil)
+	_, err = program.Start.Call(ctx, c.processes[place].Conn, s, nil)
 	return err
 }
 
@@ -277,13 +283,13 @@ func (c *cluster) CoreDNS(ctx context.Context, place, name, corefile string) err
 	if err := c.startCoreDNS(ctx, place, name, corefile); err != nil {
 		return err
 	}
-	_, err := program.Send.Call(ctx, c.processes[place].conn, program.Input{Name: name, Expect: `"synced":0`}, nil)
+	_, err := program.Send.Call(ctx, c.processes[place].Conn, program.Input{Name: name, Expect: `"synced":0`}, nil)
 	return err
 }
 
 // StopCoreDNS ends it.
 func (c *cluster) StopCoreDNS(ctx context.Context, place, name string) error {
-	_, err := program.Stop.Call(ctx, c.processes[place].conn, name, nil)
+	_, err := program.Stop.Call(ctx, c.processes[place].Conn, name, nil)
 	return err
 }
 
@@ -314,7 +320,7 @@ func (c *cluster) tell(ctx context.Context) error {
 	for place, name := range c.told {
 		group.Go(func() error {
 			in := program.Input{Name: name, Line: string(line), Expect: fmt.Sprintf(`"synced":%d`, revision)}
-			_, err := program.Send.Call(ctx, c.processes[place].conn, in, nil)
+			_, err := program.Send.Call(ctx, c.processes[place].Conn, in, nil)
 			return err
 		})
 	}
@@ -411,17 +417,21 @@ func (c *cluster) podsNamed(name string) []*corev1.Pod {
 // Agent of a place, or nil.
 func (c *cluster) Agent(place string) *agent.Conn {
 	if p, ok := c.processes[place]; ok {
-		return p.conn
+		return p.Conn
 	}
 	return nil
 }
 
-// PID of the agent of a place, or 0.
-func (c *cluster) PID(place string) int {
+func (c *cluster) pid(place string) int {
 	if p, ok := c.processes[place]; ok {
-		return p.cmd.Process.Pid
+		return p.PID()
 	}
 	return 0
+}
+
+// Enter is nsenter with the agent's process.
+func (c *cluster) Enter(place string) []string {
+	return []string{"nsenter", "-t", fmt.Sprint(c.pid(place)), "-n", "-m", "-u", "-p"}
 }
 
 // Close ends all agents, and with them everything else.
@@ -432,7 +442,7 @@ func (c *cluster) Close(ctx context.Context) error {
 	errs := make([]error, len(processes))
 	var all sync.WaitGroup
 	for i, p := range processes {
-		all.Go(func() { errs[i] = p.end(ctx) })
+		all.Go(func() { errs[i] = p.End(ctx) })
 	}
 	all.Wait()
 	return errors.Join(errs...)

@@ -90,7 +90,7 @@ var withConfig = [][]byte{
 
 // inPod is a file as a pod sees it.
 func inPod(c clusters.Cluster, pod, path string) string {
-	return fmt.Sprintf("/proc/%d/root%s", c.PID("pod/"+pod), path)
+	return fmt.Sprintf("/proc/%s/root%s", c.Enter("pod/" + pod)[2], path)
 }
 
 func TestAConfigMapIsAVolumeOfThePodOnly(t *testing.T) {

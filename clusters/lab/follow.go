@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/relapse-k8s/relapse/clusters/knownlines"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/program"
 )
@@ -25,7 +26,7 @@ func (c *cluster) sources() []source {
 	}
 	for _, pod := range c.work.pods {
 		for _, container := range pod.Spec.Containers {
-			if match := patterns(container.Image); len(match) > 0 {
+			if match := knownlines.Patterns(container.Image); len(match) > 0 {
 				all = append(all, func(ctx context.Context, hear func(history.Log)) error {
 					return c.followProgram(ctx, podPlace(pod), container, match, hear)
 				})
@@ -57,8 +58,8 @@ func (c *cluster) Follow(ctx context.Context, hear func(history.Log)) error {
 // followProgram hears the lines of a container's program that are known.
 func (c *cluster) followProgram(ctx context.Context, place string, container corev1.Container, match []string, hear func(history.Log)) error {
 	following := program.Following{Name: container.Name, Match: match}
-	_, err := program.Follow.Call(ctx, c.processes[place].conn, following, func(line string) {
-		if entry, ok := known(container.Image, line); ok {
+	_, err := program.Follow.Call(ctx, c.processes[place].Conn, following, func(line string) {
+		if entry, ok := knownlines.Recognize(container.Image, line); ok {
 			entry.On = place
 			hear(entry)
 		}

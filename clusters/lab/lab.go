@@ -4,17 +4,12 @@ package lab
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
-	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
-	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/clusters/local"
 )
 
 // Lab is the provider.
@@ -25,18 +20,9 @@ type Lab struct {
 
 // New returns a Lab whose programs lie beside the program that is running, or where RELAPSE_BIN says.
 func New() (*Lab, error) {
-	bin := os.Getenv("RELAPSE_BIN")
-	if bin == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		bin = filepath.Dir(self)
-	}
-	for _, name := range []string{"relapse-agent", "relapse-kube-proxy", "relapse-coredns"} {
-		if _, err := os.Stat(filepath.Join(bin, name)); err != nil {
-			return nil, fmt.Errorf("the lab needs the program %s: %w; make build makes it", name, err)
-		}
+	bin, err := local.FindPrograms("the lab", "relapse-agent", "relapse-kube-proxy", "relapse-coredns")
+	if err != nil {
+		return nil, err
 	}
 	return &Lab{Bin: bin}, nil
 }
@@ -63,47 +49,26 @@ func (l *Lab) Check(objects [][]byte) []error {
 // maxNodes is the schema's maximum of topology.nodes.
 const maxNodes = 9
 
-// Offers starts an agent in namespaces of its own and lets it try.
+// Offers are the kernel's, and the programs that pods can run.
 func (l *Lab) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
-	logs, err := os.MkdirTemp("", "relapse-offers-")
+	offers, err := local.Offers(ctx, l.Bin)
 	if err != nil {
 		return nil, err
-	}
-	defer os.RemoveAll(logs)
-	p, err := l.start("offers", sandbox.WiringNamespaces, logs, nil, "wiring")
-	if err != nil {
-		return nil, err
-	}
-	offers, err := netconf.ProbeOffers.Call(ctx, p.conn, agent.None{}, nil)
-	if err = errors.Join(err, p.end(ctx)); err != nil {
-		log, _ := os.ReadFile(filepath.Join(logs, "offers.log"))
-		return nil, fmt.Errorf("finding out what this machine offers: %w\n%s", err, log)
 	}
 	for name := range proxies {
 		offers[name] = offerProgram(name)
 	}
-	offers["kernel-log"] = kernelLog()
-	offers["host-conntrack-max"] = hostConntrackMax()
 	return offers, nil
 }
 
-func kernelLog() clusters.Offer {
-	log, err := os.OpenFile("/dev/kmsg", os.O_RDONLY, 0)
-	if err != nil {
-		return clusters.Offer{Why: fmt.Sprintf("%v; run as root", err)}
-	}
-	log.Close()
-	return clusters.Offer{OK: true, Why: "/dev/kmsg can be read"}
-}
+// Open has nothing to make: every cluster of the lab is one of its own.
+func (l *Lab) Open(context.Context) error { return nil }
 
-func hostConntrackMax() clusters.Offer {
-	file, err := os.OpenFile("/proc/sys/net/netfilter/nf_conntrack_max", os.O_WRONLY, 0)
-	if err != nil {
-		return clusters.Offer{Why: fmt.Sprintf("%v; run as root on the machine itself", err)}
-	}
-	file.Close()
-	return clusters.Offer{OK: true, Why: "it can be written; scenarios do so only with --allow-host-changes"}
-}
+// Close has nothing to take away.
+func (l *Lab) Close(context.Context) error { return nil }
+
+// AtOnce is 0: as many as the machine bears.
+func (l *Lab) AtOnce() int { return 0 }
 
 // Versions of what the lab's clusters run.
 func (l *Lab) Versions(ctx context.Context) map[string]string {

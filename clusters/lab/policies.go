@@ -27,7 +27,7 @@ func (c *cluster) enforce(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range nodeNames(c.spec.Nodes) {
 		group.Go(func() error {
-			_, err := enforce.Program.Call(ctx, c.processes[nodePlace(name)].conn, rules[name], nil)
+			_, err := enforce.Program.Call(ctx, c.processes[nodePlace(name)].Conn, rules[name], nil)
 			return err
 		})
 	}
@@ -36,7 +36,7 @@ func (c *cluster) enforce(ctx context.Context) error {
 
 // followDrops hears of the packets that network policies drop on a node.
 func (c *cluster) followDrops(ctx context.Context, place string, hear func(history.Log)) error {
-	_, err := enforce.FollowDrops.Call(ctx, c.processes[place].conn, agent.None{}, func(d enforce.Drop) { hear(c.dropLine(place, d)) })
+	_, err := enforce.FollowDrops.Call(ctx, c.processes[place].Conn, agent.None{}, func(d enforce.Drop) { hear(c.dropLine(place, d)) })
 	if errors.Is(err, agent.ErrGone) {
 		return nil // a node that has gone drops nothing; that it has gone is noticed by others
 	}

@@ -134,5 +134,6 @@ func operations(stack *undo.Stack) map[string]agent.Handler {
 	netconf.Connect.Handle(ops, netconf.HandleConnect)
 	netconf.ProbeOffers.Handle(ops, netconf.HandleProbeOffers)
 	readers.TakeFingerprint.Handle(ops, readers.HandleFingerprint)
+	readers.ReadNetns.Handle(ops, readers.HandleNetns)
 	return ops
 }

@@ -76,13 +76,13 @@ func TestTheBlockFitsTheTerminal(t *testing.T) {
 
 func TestCommandCanBeTypedAgain(t *testing.T) {
 	g := NewWithT(t)
-	f := runFlags{proxy: "iptables", variants: []string{"forced"}, repeat: 9, seed: 7}
+	f := runFlags{clusterFlags: clusterFlags{cluster: "lab"}, proxy: "iptables", variants: []string{"forced"}, repeat: 9, seed: 7}
 	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy iptables --variant forced --repeat 9 --seed 7")))
 }
 
 func TestACommandOfSeveralCanBeTypedAgain(t *testing.T) {
 	g := NewWithT(t)
-	f := runFlags{proxy: "iptables", seed: 7, jobs: 6, labels: []string{"dns", "nat"}}
+	f := runFlags{clusterFlags: clusterFlags{cluster: "lab"}, proxy: "iptables", seed: 7, jobs: 6, labels: []string{"dns", "nat"}}
 	g.Expect(f.suiteCommand(nil)).To(Equal(strings.Fields("relapse run --all --proxy iptables --seed 7 --label dns --label nat --jobs 6")))
 	f.labels = nil
 	g.Expect(f.suiteCommand([]string{"a", "b"})).To(Equal(strings.Fields("relapse run a b --proxy iptables --seed 7 --jobs 6")))

@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/semaphore"
 
-	"github.com/relapse-k8s/relapse/clusters/lab"
+	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/run"
@@ -26,7 +27,9 @@ import (
 )
 
 type runFlags struct {
-	cluster, proxy, pauseAt, out   string
+	clusterFlags
+
+	proxy, pauseAt, out            string
 	variants                       []string
 	repeat                         int
 	seed                           uint64
@@ -83,7 +86,7 @@ The exit code is that of the worst outcome; 4 where all are skipped.
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&f.cluster, "cluster", "lab", "where to run: lab")
+	f.clusterFlags.add(c)
 	flags.StringVar(&f.proxy, "proxy", "nftables", "kube-proxy's mode: nftables or iptables")
 	flags.StringSliceVar(&f.variants, "variant", nil, "run only this `variant`; may be given again")
 	flags.IntVar(&f.repeat, "repeat", 0, "attempts of the symptom's probe in each phase,\nfor a sharper reproduction rate")
@@ -99,7 +102,6 @@ The exit code is that of the worst outcome; 4 where all are skipped.
 	flags.StringSliceVar(&f.labels, "label", nil, "of these, or of all, only scenarios with this `label`\nor layer; may be given again, for any of them")
 	flags.IntVar(&f.jobs, "jobs", 7*runtime.NumCPU(), "labs at once in a suite")
 	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions([]string{"nftables", "iptables"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = c.RegisterFlagCompletionFunc("cluster", cobra.FixedCompletions([]string{"lab"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pause-at", completeFrom((*scenario.Scenario).Phases))
 	_ = c.RegisterFlagCompletionFunc("variant", completeFrom(variants))
 	_ = c.RegisterFlagCompletionFunc("label", completeLabels)
@@ -132,7 +134,8 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 			return usagef("--variant %s: the variants of %s are %s", v, s.Metadata.ID, strings.Join(known, ", "))
 		}
 	}
-	provider, err := f.provider()
+	f.chooseSeed()
+	provider, err := f.provider(c.Context(), f.proxy, s.Topology.Nodes, f.tell(c))
 	if err != nil {
 		return err
 	}
@@ -142,6 +145,7 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 	options.PauseAt, options.Resume, options.Prompt = f.pauseAt, patient{c.InOrStdin()}, progress.prompt()
 	options.Watch, options.Status = progress.watch, progress.status
 	dir, verdict, err := session.Run(c.Context(), options, catalogue.All())
+	err = errors.Join(err, closeProvider(c.Context(), provider))
 	progress.end()
 	if c.Context().Err() != nil {
 		fmt.Fprintln(c.ErrOrStderr(), "relapse:", context.Cause(c.Context()))
@@ -169,8 +173,8 @@ func (f *runFlags) args(c *cobra.Command, args []string) error {
 // check refuses what no run can be given.
 func (f *runFlags) check() error {
 	switch {
-	case f.cluster != "lab":
-		return usagef("--cluster %s: there is lab", f.cluster)
+	case f.clusterErr() != nil:
+		return f.clusterErr()
 	case f.proxy != "nftables" && f.proxy != "iptables":
 		return usagef("--proxy %s: there are nftables and iptables", f.proxy)
 	case f.repeat < 0:
@@ -183,27 +187,16 @@ func (f *runFlags) check() error {
 	return nil
 }
 
-// provider makes labs, in a user namespace where the caller is an ordinary user; a seed is chosen where none was given.
-func (f *runFlags) provider() (*lab.Lab, error) {
-	if err := enterUserNamespace(); err != nil {
-		return nil, err
-	}
-	provider, err := lab.New()
-	if err != nil {
-		return nil, coded{exitSkipped, err}
-	}
-	if f.seed == 0 {
-		f.seed = rand.Uint64N(1<<53) + 1
-	}
-	return provider, nil
-}
-
 // options are those of a run of the scenario that name stands for.
-func (f *runFlags) options(provider *lab.Lab, name string, s *scenario.Scenario, source []byte) run.Options {
-	return run.Options{
-		Scenario: s, Source: source, Provider: provider, Agent: filepath.Join(provider.Bin, "relapse-agent"), Proxy: f.proxy,
+func (f *runFlags) options(provider clusters.Provider, name string, s *scenario.Scenario, source []byte) run.Options {
+	o := run.Options{
+		Scenario: s, Source: source, Provider: provider, Agent: filepath.Join(f.bin, "relapse-agent"), Proxy: f.proxy,
 		Variants: f.variants, Repeat: f.repeat, Seed: f.seed, Timeout: f.timeout, Out: f.out, AllowHostChanges: f.hostChanges, Command: f.command(name),
 	}
+	if n := provider.AtOnce(); n > 0 {
+		o.Slots = semaphore.NewWeighted(int64(n))
+	}
+	return o
 }
 
 // patient is standard input that has no end: who closes it has not said that the run may go on.
@@ -220,6 +213,9 @@ func (p patient) Read(buffer []byte) (int, error) {
 // command is what a person would type to run this again.
 func (f *runFlags) command(name string) []string {
 	command := []string{"relapse", "run", name, "--proxy", f.proxy}
+	if f.cluster != "lab" {
+		command = append(command, "--cluster", f.cluster)
+	}
 	if f.pauseAt != "" {
 		command = append(command, "--pause-at", f.pauseAt)
 	}
@@ -233,6 +229,22 @@ func (f *runFlags) command(name string) []string {
 		command = append(command, "--allow-host-changes")
 	}
 	return append(command, "--seed", fmt.Sprint(f.seed))
+}
+
+// tell returns what tells a person how far the making of a cluster is, a line for each step.
+func (f *runFlags) tell(c *cobra.Command) func(doing string) {
+	begun := time.Now()
+	return func(doing string) {
+		if !f.quiet && !f.json {
+			fmt.Fprintf(c.OutOrStdout(), "%7s  %s: %s\n", fmt.Sprintf("%.1fs", time.Since(begun).Seconds()), f.cluster, doing)
+		}
+	}
+}
+
+func (f *runFlags) chooseSeed() {
+	if f.seed == 0 {
+		f.seed = rand.Uint64N(1<<53) + 1
+	}
 }
 
 // report tells what came out.

@@ -41,9 +41,17 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	provider, err := f.provider()
+	f.chooseSeed()
+	nodes := 1
+	for _, one := range list {
+		nodes = max(nodes, one.scenario.Topology.Nodes)
+	}
+	provider, err := f.provider(c.Context(), f.proxy, nodes, f.tell(c))
 	if err != nil {
 		return err
+	}
+	if n := provider.AtOnce(); n > 0 {
+		f.jobs = n
 	}
 	progress := newSuiteProgress(c.OutOrStdout(), f.quiet || f.json, list)
 	options := suite.Options{Catalogues: catalogue.All(), Jobs: f.jobs, Out: f.out, Command: f.suiteCommand(args), Watch: progress}
@@ -52,6 +60,7 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 	}
 	progress.begin(f.seed, f.jobs)
 	result, err := suite.Run(c.Context(), options)
+	err = errors.Join(err, closeProvider(c.Context(), provider))
 	progress.end()
 	if c.Context().Err() != nil {
 		fmt.Fprintln(c.ErrOrStderr(), "relapse:", context.Cause(c.Context()))

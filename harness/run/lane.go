@@ -85,7 +85,7 @@ func (l *lane) live(ctx context.Context) (err error) {
 		defer cancel()
 		err = errors.Join(err, l.site.UndoAll(limited), cluster.Close(limited))
 	}()
-	if err := errors.Join(l.note(l.name, cluster), l.openProbes(ctx)); err != nil {
+	if err := errors.Join(l.note(ctx, l.name, cluster), l.openProbes(ctx)); err != nil {
 		return err
 	}
 	defer l.follow(ctx)()
@@ -237,18 +237,17 @@ func (l *lane) pause(ctx context.Context, phase string) error {
 // explain prints the commands with which a person can look around.
 func (l *lane) explain(phase string) {
 	fmt.Fprintf(l.Prompt, "\nHeld open: %s, phase %s. Everything stays as it is until you press Enter.\n\n", l.name, phase)
+	enter := func(place string) string { return strings.Join(l.site.Cluster.Enter(place), " ") }
 	for _, place := range l.site.Cluster.Places() {
-		fmt.Fprintf(l.Prompt, "  %-22s nsenter -t %d -n -m -u -p bash\n", place, l.site.Cluster.PID(place))
+		fmt.Fprintf(l.Prompt, "  %-22s %s bash\n", place, enter(place))
 	}
 	nodes, err := l.site.Resolve("nodes")
 	if err != nil || len(nodes) == 0 {
 		return
 	}
-	pid := l.site.Cluster.PID(nodes[0])
 	fmt.Fprintf(l.Prompt, `
-  counters               nsenter -t %[1]d -n conntrack -S
-  rules                  nsenter -t %[1]d -n nft list ruleset
-  capture                nsenter -t %[1]d -n tcpdump -ni any port 53
-
-`, pid)
+  counters               %[1]s conntrack -S
+  rules                  %[1]s nft list ruleset
+  capture                %[1]s tcpdump -ni any port 53
+`, enter(nodes[0]))
 }

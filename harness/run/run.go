@@ -17,8 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
+	"github.com/relapse-k8s/relapse/harness/readers"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/scenario"
@@ -236,18 +238,14 @@ func (e *engine) plan(v *scenario.Variant) []*lane {
 func (e *engine) offered(need string) bool { return e.run.Offers[need].OK }
 
 // note keeps the namespaces of a lane in run.json, so that log lines can be told apart when an old run is judged again.
-func (e *engine) note(lane string, cluster clusters.Cluster) error {
+func (e *engine) note(ctx context.Context, lane string, cluster clusters.Cluster) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	netns := maps.Clone(e.run.Netns)
 	for _, place := range cluster.Places() {
-		link, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", cluster.PID(place)))
+		inode, err := readers.ReadNetns.Call(ctx, cluster.Agent(place), agent.None{}, nil)
 		if err != nil {
-			return fmt.Errorf("%s: %w", place, err)
-		}
-		var inode uint64
-		if _, err := fmt.Sscanf(link, "net:[%d]", &inode); err != nil {
-			return fmt.Errorf("%s: %s: %w", place, link, err)
+			return err
 		}
 		netns[lane+" "+place] = inode
 	}

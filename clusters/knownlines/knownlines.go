@@ -1,4 +1,5 @@
-package lab
+// Package knownlines recognizes lines of the logs of programs that run in pods, whatever the kind of cluster.
+package knownlines
 
 import (
 	"regexp"
@@ -25,8 +26,8 @@ const (
 	eventUpstreamClosed = "upstream-closed"
 )
 
-// knownLines are all of them.
-var knownLines = []knownLine{
+// lines are all of them.
+var lines = []knownLine{
 	// nginx src/os/unix/ngx_recv.c (ngx_unix_recv) for the error, src/http/ngx_http_upstream.c (ngx_http_upstream_send_request) for
 	// what was being done.
 	{"nginx", eventUpstreamReset, regexp.MustCompile(
@@ -46,9 +47,9 @@ var knownLines = []knownLine{
 // nginxRequest is what nginx adds to errors of a request. Source: nginx src/http/ngx_http_request.c (ngx_http_log_error_handler).
 const nginxRequest = `request: "(?P<request>[^"]*)", upstream: "(?P<upstream>[^"]*)"`
 
-// known recognizes a line of a program.
-func known(source, line string) (history.Log, bool) {
-	for _, k := range knownLines {
+// Recognize recognizes a line of a program.
+func Recognize(source, line string) (history.Log, bool) {
+	for _, k := range lines {
 		if k.source != source {
 			continue
 		}
@@ -67,10 +68,10 @@ func known(source, line string) (history.Log, bool) {
 	return history.Log{}, false
 }
 
-// patterns lists the known lines of a program, for its agent to send no others.
-func patterns(source string) []string {
+// Patterns lists the known lines of a program, for its agent to send no others.
+func Patterns(source string) []string {
 	var all []string
-	for _, k := range knownLines {
+	for _, k := range lines {
 		if k.source == source {
 			all = append(all, k.pattern.String())
 		}

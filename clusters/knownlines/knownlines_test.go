@@ -1,4 +1,4 @@
-package lab
+package knownlines
 
 import (
 	"testing"
@@ -53,7 +53,7 @@ func TestKnownLines(t *testing.T) {
 	for name, said := range saidLines {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			log, ok := known(said.source, said.line)
+			log, ok := Recognize(said.source, said.line)
 			g.Expect(ok).To(Equal(said.event != ""))
 			g.Expect(log.Event).To(Equal(said.event))
 			g.Expect(log.Fields).To(Equal(said.fields))
