@@ -14,10 +14,8 @@ var (
 const (
 	clusterDNS    = "10.96.0.10"
 	clusterDomain = "cluster.local"
-	// outsideGateway is the outside host on the nodes' network; beyond it are the addresses of RFC 5737.
+	// outsideGateway is the outside host on the nodes' network; beyond it are the addresses of package outside.
 	outsideGateway = "192.168.77.1"
-	outsideDNS     = "203.0.113.53"
-	outsideHost    = "203.0.113.10"
 	// Overlay device, port and identifier as flannel has them.
 	overlayName = "flannel.1"
 	overlayPort = 8472

@@ -19,6 +19,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
 	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
 	"github.com/relapse-k8s/relapse/clusters/local"
+	"github.com/relapse-k8s/relapse/clusters/outside"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/program"
 )
@@ -241,9 +242,9 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 			group.Go(func() error { return c.startContainer(ctx, pod, container) })
 		}
 	}
-	group.Go(func() error { return c.CoreDNS(ctx, "outside", "outside-dns", outsideCorefile) })
+	group.Go(func() error { return c.CoreDNS(ctx, "outside", "outside-dns", outside.Corefile) })
 	group.Go(func() error {
-		argv := []string{filepath.Join(c.lab.Bin, "relapse-agent"), "http", outsideHost + ":80"}
+		argv := []string{filepath.Join(c.lab.Bin, "relapse-agent"), "http", outside.Host + ":80"}
 		return c.startProgram(ctx, "outside", "outside-http", argv, nil)
 	})
 	return group.Wait()

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/outside"
 )
 
 // Layout says what a lab would be made of, a line for each part, and makes nothing.
@@ -29,7 +30,7 @@ func (l *Lab) Layout(spec clusters.Spec) ([]string, error) {
 	for i, name := range nodeNames(spec.Nodes) {
 		lines = append(lines, fmt.Sprintf("node %s, %s: kube-proxy in %s mode; pods have %s, by %s", name, nodeIP(i), spec.Proxy, nodePods(i), spec.PodNetwork))
 	}
-	lines = append(lines, fmt.Sprintf("outside, %s: a host beyond the cluster, with a DNS server", outsideHost))
+	lines = append(lines, fmt.Sprintf("outside, %s: a host beyond the cluster, with a DNS server", outside.Host))
 	for _, p := range c.work.pods {
 		var programs []string
 		for _, container := range p.Spec.Containers {

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
+	"github.com/relapse-k8s/relapse/clusters/outside"
 )
 
 // noIPv6 keeps router solicitations and the like out of captures and counters.
@@ -37,7 +38,7 @@ func (c *cluster) outsideConfig() netconf.Config {
 	return netconf.Config{
 		Sysctls: sysctls(nil),
 		Links: []netconf.Link{
-			{Name: "lo", Addresses: []string{outsideDNS + "/32", outsideHost + "/32"}},
+			{Name: "lo", Addresses: []string{outside.DNS + "/32", outside.Host + "/32"}},
 			{Name: "eth0", Addresses: []string{outsideGateway + "/24"}},
 		},
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/relapse-k8s/relapse/clusters/outside"
 )
 
 // resolvConf is the file that the kubelet would write for a pod. Source: Kubernetes pkg/kubelet/network/dns/dns.go.
@@ -15,7 +17,7 @@ func resolvConf(pod *corev1.Pod) string {
 	options := []string{"ndots:5"}
 	switch pod.Spec.DNSPolicy {
 	case corev1.DNSDefault:
-		nameservers, search, options = []string{outsideDNS}, nil, nil
+		nameservers, search, options = []string{outside.DNS}, nil, nil
 	case corev1.DNSNone:
 		nameservers, search, options = nil, nil, nil
 	}

@@ -1,5 +1,7 @@
 package lab
 
+import "github.com/relapse-k8s/relapse/clusters/outside"
+
 // The cluster's own objects: CoreDNS as kubeadm sets it up, two pods behind the Service kube-dns.
 var system = [][]byte{
 	[]byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"kube-dns","namespace":"kube-system","labels":{"k8s-app":"kube-dns"}},
@@ -20,7 +22,7 @@ const corefile = `.:53 {
         fallthrough in-addr.arpa ip6.arpa
         ttl 30
     }
-    forward . ` + outsideDNS + ` {
+    forward . ` + outside.DNS + ` {
         max_concurrent 1000
     }
     cache 30 {
@@ -29,22 +31,6 @@ const corefile = `.:53 {
     }
     loop
     loadbalance
-}
-`
-
-// outsideCorefile answers for names outside the cluster: example.com and everything below it is the outside host.
-const outsideCorefile = `.:53 {
-    errors
-    bind ` + outsideDNS + `
-    template IN A example.com {
-        answer "{{ .Name }} 60 IN A ` + outsideHost + `"
-    }
-    template IN AAAA example.com {
-        rcode NOERROR
-    }
-    template ANY ANY . {
-        rcode NXDOMAIN
-    }
 }
 `
 

@@ -1,0 +1,25 @@
+// Package outside is what lies beyond a cluster, whatever its kind: a host, and a DNS server for names that are not the cluster's.
+package outside
+
+// Addresses of RFC 5737, which belong to nobody.
+const (
+	Network = "203.0.113.0/24"
+	DNS     = "203.0.113.53"
+	Host    = "203.0.113.10"
+)
+
+// Corefile of the DNS server: example.com and everything below it is the outside host.
+const Corefile = `.:53 {
+    errors
+    bind ` + DNS + `
+    template IN A example.com {
+        answer "{{ .Name }} 60 IN A ` + Host + `"
+    }
+    template IN AAAA example.com {
+        rcode NOERROR
+    }
+    template ANY ANY . {
+        rcode NXDOMAIN
+    }
+}
+`
