@@ -79,7 +79,7 @@ func (l *lane) live(ctx context.Context) (err error) {
 	// A run that is cancelled does not wait for what its probes have begun: the cluster goes away under them.
 	unhook := context.AfterFunc(ctx, func() { _ = cluster.Close(ctx) })
 	defer unhook()
-	l.site = &site.Site{Cluster: cluster, Host: l.host.conn, Run: l.state.ID}
+	l.site = &site.Site{Cluster: cluster, Host: l.host.Conn(), Run: l.state.ID}
 	defer func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 		defer cancel()
