@@ -92,6 +92,8 @@ type Spec struct {
 	Logs string
 	// Progress, where not nil, hears what is being waited for.
 	Progress func(string)
+	// Note, where not nil, hears what the report should say of the making of the cluster.
+	Note func(string)
 }
 
 // Cluster is a running cluster.

@@ -16,6 +16,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
 	"github.com/relapse-k8s/relapse/faults"
 	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/guard"
 	"github.com/relapse-k8s/relapse/harness/probes"
 	"github.com/relapse-k8s/relapse/harness/program"
 	"github.com/relapse-k8s/relapse/harness/readers"
@@ -112,7 +113,9 @@ func host(ctx context.Context, id string) error {
 		return err
 	}
 	stack := &undo.Stack{Journal: journal}
-	serveErr := agent.Serve(ctx, os.Stdin, os.Stdout, operations(stack))
+	ops := operations(stack)
+	guard.Register(ops, stack)
+	serveErr := agent.Serve(ctx, os.Stdin, os.Stdout, ops)
 	if err := runstate.Afterlife(ctx, stack, run); err != nil {
 		return err
 	}
@@ -132,6 +135,7 @@ func operations(stack *undo.Stack) map[string]agent.Handler {
 	readers.FollowKernelLog.Handle(ops, readers.HandleKernelLog)
 	netconf.Configure.Handle(ops, netconf.HandleConfigure)
 	netconf.Connect.Handle(ops, netconf.HandleConnect)
+	netconf.Reach.Handle(ops, netconf.HandleReach)
 	netconf.ProbeOffers.Handle(ops, netconf.HandleProbeOffers)
 	readers.TakeFingerprint.Handle(ops, readers.HandleFingerprint)
 	readers.ReadNetns.Handle(ops, readers.HandleNetns)

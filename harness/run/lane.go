@@ -72,6 +72,7 @@ func (l *lane) live(ctx context.Context) (err error) {
 	cluster, err := l.Provider.Create(ctx, clusters.Spec{
 		Run: l.state.ID, Env: l.state.Env(), Name: l.name, Nodes: l.Scenario.Topology.Nodes, PodNetwork: l.Scenario.Topology.PodNetwork,
 		Proxy: l.Proxy, Workload: l.Scenario.WorkloadOf(l.variant), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
+		Note: func(text string) { l.add(history.Event{Kind: history.KindNote, Text: text}) },
 	})
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func (l *lane) live(ctx context.Context) (err error) {
 	// A run that is cancelled does not wait for what its probes have begun: the cluster goes away under them.
 	unhook := context.AfterFunc(ctx, func() { _ = cluster.Close(ctx) })
 	defer unhook()
-	l.site = &site.Site{Cluster: cluster, Host: l.host.conn, Run: l.state.ID}
+	l.site = &site.Site{Cluster: cluster, Host: l.host.Conn(), Run: l.state.ID}
 	defer func() {
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
 		defer cancel()

@@ -62,6 +62,6 @@ const (
 	readEvery = 250 * time.Millisecond
 	// seriesNumbers is how many numbers of attempts each phase has for itself.
 	seriesNumbers = 1000
-	// closeLimit bounds the end of a cluster, and of the host's agent.
+	// closeLimit bounds the end of a cluster.
 	closeLimit = 15 * time.Second
 )

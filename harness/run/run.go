@@ -18,6 +18,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/guard"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/readers"
@@ -32,7 +33,7 @@ type engine struct {
 	Options
 	dir     string
 	state   *runstate.Run
-	host    *host
+	host    *guard.Guard
 	history *history.Writer
 
 	mu  sync.Mutex
@@ -160,21 +161,21 @@ func (e *engine) onHost(ctx context.Context) error {
 	if len(e.run.Skipped) == len(e.Scenario.Variants) {
 		return e.state.Remove()
 	}
-	host, err := e.startHost(ctx)
+	host, err := guard.Start(ctx, e.Agent, filepath.Join(e.dir, rundir.EvidenceDir, "logs", "host.log"), e.state)
 	if err != nil {
 		return errors.Join(err, e.state.Remove())
 	}
 	e.host = host
-	before, err := e.fingerprint(ctx, host.conn, true)
+	before, err := e.fingerprint(ctx, host.Conn(), true)
 	if err != nil {
-		return errors.Join(err, host.close())
+		return errors.Join(err, host.Close())
 	}
 	stopLog := e.followKernelLog(ctx)
 	e.lanes(ctx)
 	stopLog()
-	e.compare(ctx, host.conn, "", "host", before, true)
+	e.compare(ctx, host.Conn(), "", "host", before, true)
 	// The guard lets go of the run before the harness does: from here on nothing is left to guard.
-	return errors.Join(host.close(), e.state.Close())
+	return errors.Join(host.Close(), e.state.Close())
 }
 
 // lanes runs all lanes: side by side, but those that change the host one by one, when the others are done, because labs share

@@ -197,12 +197,12 @@ func (c *cleaner) undo(run *DeadRun) error {
 	defer func() { _ = lock.Unlock() }()
 
 	if boot, err := bootID(); err == nil && run.Owner.Boot != "" && boot != run.Owner.Boot {
-		// Only files outlive a boot. To set the rest to the values of another boot would be a change.
-		if err := undo.Forget(journal, func(r undo.Record) bool { return r.File == nil }); err != nil {
+		// Files and containers outlive a boot. To set the rest to the values of another boot would be a change.
+		if err := undo.Forget(journal, func(r undo.Record) bool { return !r.OutlivesBoot() }); err != nil {
 			return err
 		}
 		for _, entry := range pending {
-			if entry.Undo.File == nil {
+			if !entry.Undo.OutlivesBoot() {
 				run.Void = append(run.Void, entry.String())
 				c.say("  gone with the last boot: %s", entry)
 			}

@@ -194,7 +194,7 @@ func UndoPending(ctx context.Context, path string, say func(Entry, error)) ([]En
 	ctx = context.WithoutCancel(ctx)
 	var left []Entry
 	for _, entry := range slices.Backward(pending) {
-		err := within(ctx, DefaultTimeout, entry.Undo.String(), entry.Undo.Undo)
+		err := within(ctx, max(DefaultTimeout, entry.Undo.Limit()), entry.Undo.String(), entry.Undo.Undo)
 		if say != nil {
 			say(entry, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/relapse-k8s/relapse/harness/runstate/procs"
 )
@@ -31,6 +32,8 @@ type Record struct {
 	Address       *Address       `json:"address,omitempty"`
 	Route         *Route         `json:"route,omitempty"`
 	Process       *Process       `json:"process,omitempty"`
+	Containers    *Containers    `json:"containers,omitempty"`
+	EngineNetwork *EngineNetwork `json:"engine-network,omitempty"`
 }
 
 // step is what a kind of record has to be able to do.
@@ -60,6 +63,8 @@ func (r Record) step() (step, error) {
 	add(r.Address != nil, r.Address)
 	add(r.Route != nil, r.Route)
 	add(r.Process != nil, r.Process)
+	add(r.Containers != nil, r.Containers)
+	add(r.EngineNetwork != nil, r.EngineNetwork)
 	if len(steps) != 1 {
 		text, _ := json.Marshal(r)
 		return nil, fmt.Errorf("undo record has %d kinds set, wanted one: %s", len(steps), text)
@@ -88,6 +93,23 @@ func (r Record) String() string {
 	return s.String()
 }
 
+// Limit is how long undoing may take where that is longer than for most kinds; else 0.
+func (r Record) Limit() time.Duration {
+	switch {
+	case r.Containers != nil:
+		return containersLimit
+	case r.EngineNetwork != nil:
+		return engineNetworkLimit
+	}
+	return 0
+}
+
+// OutlivesBoot says whether what the record is about is still there after the machine has started anew.
+func (r Record) OutlivesBoot() bool { return r.File != nil || r.ofEngine() }
+
+// ofEngine says whether the record is about what a container engine has.
+func (r Record) ofEngine() bool { return r.Containers != nil || r.EngineNetwork != nil }
+
 // ErrElsewhere is the error of undoing a record of another network namespace.
 var ErrElsewhere = errors.New("the change was made in another network namespace")
 
@@ -100,8 +122,8 @@ func (r Record) Undo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Files and processes do not belong to a network namespace.
-	if r.Netns != 0 && r.File == nil && r.Process == nil {
+	// Files, processes and what a container engine has do not belong to a network namespace.
+	if r.Netns != 0 && r.File == nil && r.Process == nil && !r.ofEngine() {
 		here, err := procs.Netns(0)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s, err)

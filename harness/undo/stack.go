@@ -206,7 +206,7 @@ func (s *Stack) step(ctx context.Context, it *item) error {
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	return within(ctx, timeout, it.what, it.undo)
+	return within(ctx, max(timeout, it.record.Limit()), it.what, it.undo)
 }
 
 func within(ctx context.Context, timeout time.Duration, what string, f func(context.Context) error) error {

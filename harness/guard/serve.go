@@ -1,0 +1,59 @@
+package guard
+
+import (
+	"context"
+	"sync"
+
+	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/undo"
+)
+
+// memory is what the guard is asked to remember.
+type memory struct {
+	What    string        `json:"what"`
+	Records []undo.Record `json:"records,omitempty"`
+}
+
+var (
+	remember = agent.Op[memory, agent.None, agent.None]{Name: "guard/remember"}
+	undoNow  = agent.Op[string, agent.None, agent.None]{Name: "guard/undo"}
+)
+
+// Register adds the guard's operations to those of the host's agent, whose undo list is the stack.
+func Register(ops map[string]agent.Handler, stack *undo.Stack) {
+	s := &server{stack: stack, scopes: map[string]*undo.Scope{}}
+	remember.Handle(ops, s.remember)
+	undoNow.Handle(ops, s.undo)
+}
+
+type server struct {
+	stack *undo.Stack
+
+	mu     sync.Mutex
+	scopes map[string]*undo.Scope
+}
+
+func (s *server) remember(_ context.Context, m memory, _ func(agent.None)) (agent.None, error) {
+	if len(m.Records) == 0 {
+		return agent.None{}, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	scope := s.scopes[m.What]
+	if scope == nil {
+		scope = s.stack.Begin(m.What)
+		s.scopes[m.What] = scope
+	}
+	return agent.None{}, scope.Push(m.Records...)
+}
+
+func (s *server) undo(ctx context.Context, what string, _ func(agent.None)) (agent.None, error) {
+	s.mu.Lock()
+	scope := s.scopes[what]
+	delete(s.scopes, what)
+	s.mu.Unlock()
+	if scope == nil {
+		return agent.None{}, nil
+	}
+	return agent.None{}, scope.Undo(ctx)
+}

@@ -1,0 +1,27 @@
+package runstate
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// claimPrefix begins the names of the files by which something is claimed.
+const claimPrefix = "claim-"
+
+// Claim takes something of this machine, such as a cluster, for this process alone until the returned file is closed, or the
+// process ends.
+func Claim(name string) (*os.File, error) {
+	dir, err := Dir()
+	if err != nil {
+		return nil, err
+	}
+	file, err := flock(filepath.Join(dir, claimPrefix+name), unix.LOCK_EX|unix.LOCK_NB, os.O_RDWR|os.O_CREATE)
+	if errors.Is(err, errBusy) {
+		return nil, fmt.Errorf("%s is used by another run", name)
+	}
+	return file, err
+}
