@@ -223,15 +223,21 @@ func rounds() int {
 	return 1
 }
 
-// upTo is about how long it takes to make a cluster of two nodes.
-const upTo = 40 * time.Second
+// aMoment is some time in the making of a cluster of two nodes; every other one is among the first seconds, when containers appear.
+func aMoment(round int) time.Duration {
+	upTo := 35 * time.Second
+	if round%2 == 0 {
+		upTo = 4 * time.Second
+	}
+	return time.Duration(rand.Int64N(int64(upTo)))
+}
 
 func TestInterruptedCreation(t *testing.T) {
 	realEngine(t)
 	g := NewWithT(t)
 	guarding, end := startGuard(t)
-	for range rounds() {
-		moment := time.Duration(rand.Int64N(int64(upTo)))
+	for i := range rounds() {
+		moment := aMoment(i)
 		ctx, cancel := context.WithTimeoutCause(t.Context(), moment, errors.New("ended by signal: interrupt"))
 		_, err := Create(ctx, Spec{Name: "relapse-cut", Nodes: 2, Progress: timed(t, "cut")}, guarding)
 		cancel()
@@ -248,22 +254,22 @@ func TestInterruptedCreation(t *testing.T) {
 
 func TestKilledInCreation(t *testing.T) {
 	realEngine(t)
-	for range rounds() {
-		killOnce(t, time.Duration(rand.Int64N(int64(upTo))), false, false)
+	for i := range rounds() {
+		killOnce(t, aMoment(i), false, false)
 	}
 }
 
 func TestKilledWithTheGuardInCreation(t *testing.T) {
 	realEngine(t)
-	for range rounds() {
-		killOnce(t, time.Duration(rand.Int64N(int64(upTo))), true, false)
+	for i := range rounds() {
+		killOnce(t, aMoment(i), true, false)
 	}
 }
 
 func TestKilledWithTheGuardAndItsJournal(t *testing.T) {
 	realEngine(t)
-	for range rounds() {
-		killOnce(t, 2*time.Second+time.Duration(rand.Int64N(int64(upTo))), true, true)
+	for i := range rounds() {
+		killOnce(t, 2*time.Second+aMoment(i), true, true)
 	}
 }
 
