@@ -31,6 +31,8 @@ var Known = map[string]string{
 	"kernel-log-rule-silent":  "what a rule logs in a node's namespace does not get into the kernel log (net.netfilter.nf_log_all_netns=0)",
 	"proxy-iptables":          "kube-proxy runs in iptables mode",
 	"proxy-nftables":          "kube-proxy runs in nftables mode",
+	"network-policy":          "network policies are enforced",
+	"kubernetes":              "there is an API server, a scheduler and a kubelet on each node",
 	"nginx":                   "pods can run nginx",
 	"haproxy":                 "pods can run HAProxy",
 	"envoy":                   "pods can run Envoy",

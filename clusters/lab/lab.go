@@ -58,6 +58,8 @@ func (l *Lab) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
 	for name := range proxies {
 		offers[name] = offerProgram(name)
 	}
+	offers["network-policy"] = clusters.Offer{OK: true, Why: "the lab enforces them by rules of its own"}
+	offers["kubernetes"] = clusters.Offer{Why: "the lab has no API server; --cluster kind has"}
 	return offers, nil
 }
 
