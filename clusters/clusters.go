@@ -127,6 +127,28 @@ type Cluster interface {
 	Close(ctx context.Context) error
 }
 
+// Witness is a cluster that can show what people would look at there, beside the commands that a scenario names.
+type Witness interface {
+	// Witness returns texts by title: what kubectl would print, metrics, and a look from inside a pod that has the failure. Pods are
+	// the places of those that notice it.
+	Witness(ctx context.Context, pods []string) ([]Exhibit, error)
+}
+
+// Orchestrated is a cluster with kubelets and controllers.
+type Orchestrated interface {
+	// AwaitNodes waits until every node's kubelet says that it is ready, or that it is not.
+	AwaitNodes(ctx context.Context, ready bool) error
+	// DeletePods deletes the pods of a namespace that a label selector selects, and returns when they have gone.
+	DeletePods(ctx context.Context, namespace, selector string) error
+}
+
+// Exhibit is something that a Witness shows.
+type Exhibit struct {
+	// Title is the command as people would type it; On is the place, or cluster.
+	Title, On string
+	Text      string
+}
+
 // Service is a Service of type ClusterIP that a change adds.
 type Service struct {
 	Namespace, Name string

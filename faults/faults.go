@@ -12,17 +12,22 @@ import (
 
 // Catalogue lists every change by the name that scenarios use.
 var Catalogue = map[string]func() any{
+	"cni-config-away":     func() any { return &CNIConfigAway{} },
+	"cni-config-back":     func() any { return &CNIConfigBack{} },
 	"connection-flood":    func() any { return &ConnectionFlood{} },
 	"conntrack-flush":     func() any { return &ConntrackFlush{} },
 	"conntrack-max":       func() any { return &ConntrackMax{} },
 	"conntrack-occupy":    func() any { return &ConntrackOccupy{} },
+	"delete-pods":         func() any { return &DeletePods{} },
 	"dns-config":          func() any { return &DNSConfig{} },
 	"drop-invalid":        func() any { return &DropInvalid{} },
 	"hold-fin":            func() any { return &HoldFIN{} },
 	"hold-pairs":          func() any { return &HoldPairs{} },
+	"install-cni":         func() any { return &InstallCNI{} },
 	"kubernetes-object":   func() any { return &KubernetesObject{} },
 	"log-drops":           func() any { return &LogDrops{} },
 	"masquerade":          func() any { return &Masquerade{} },
+	"no-cni":              func() any { return &NoCNI{} },
 	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
 	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
 	"nothing":             func() any { return &Nothing{} },
