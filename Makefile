@@ -1,7 +1,7 @@
 # make alone says what there is to make.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build test test-go test-components test-scenarios scenario suite lint lint-code vuln fmt bench generate clean
+.PHONY: help deps build node-image test test-go test-components test-scenarios scenario suite lint lint-code vuln fmt bench generate clean
 
 # The usual place of an installed Go that is not on the PATH yet.
 export PATH := $(PATH):/usr/local/go/bin
@@ -11,6 +11,7 @@ export RELAPSE_BIN := $(CURDIR)/bin
 GO         ?= go
 CLUSTER    ?= lab
 PROXY      ?= nftables
+KUBERNETES ?= 1.36
 # Given for a release only: make build VERSION=v1.2.3
 VERSION    ?=
 module     := github.com/relapse-k8s/relapse
@@ -39,6 +40,9 @@ $(component_programs): bin/%: $(component_files)
 	@echo 'building $* (the first time takes minutes)'
 	@CGO_ENABLED=0 $(GO) -C $(components) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ ./cmd/$*
 	@touch $@
+
+node-image: ## an image for kind's nodes, of Go modules and Debian packages: [KUBERNETES=1.36] [OUT=FILE]
+	@GO="$(GO)" clusters/kind/nodeimage/build $(KUBERNETES) $(abspath $(OUT))
 
 scenario: ## run one scenario: NAME=dns-5s [CLUSTER=lab] [PROXY=nftables|iptables] [ARGS="--pause-at fault"]
 ifeq ($(NAME),)
