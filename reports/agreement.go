@@ -29,22 +29,25 @@ type agreementRun struct {
 
 // agreementGroup is a variant with its phases, or the claims.
 type agreementGroup struct {
-	Name  string
-	Lines []agreementLine
+	Name, Title string
+	// Detectors is whether there are phases, in which detectors are asked.
+	Detectors bool
+	Lines     []agreementLine
 }
 
 // agreementLine is a phase, a claim, or in a phase a detector that is not alike.
 type agreementLine struct {
 	Mark  badge
 	Name  string
-	Cells [2]string
+	Cells [2]agreementCell
 	// Detectors sums up the detectors of a phase.
 	Detectors string
-	// Why explains, Seen is what was seen on each side where nobody does.
-	Why      string
-	Seen     [2]string
-	Detector bool
+	Why       string
+	Detector  bool
 }
+
+// agreementCell is what one of the runs says. Seen is what it saw, where nothing explains the difference.
+type agreementCell struct{ Of, Text, Seen string }
 
 func agreementBadge(o judge.Outcome) badge {
 	b := outcomeBadge(o)
@@ -84,28 +87,38 @@ func viewAgreement(a agree.Agreement) agreementView {
 		v.Runs = append(v.Runs, one)
 	}
 	for i, r := range a.Rows {
-		name := cmp.Or(r.Variant, map[bool]string{true: "claims", false: "the run as a whole"}[r.Claim != ""])
-		if len(v.Groups) == 0 || v.Groups[len(v.Groups)-1].Name != name {
-			v.Groups = append(v.Groups, agreementGroup{Name: name})
+		if group := groupOf(r); len(v.Groups) == 0 || v.Groups[len(v.Groups)-1].Name != group.Name {
+			v.Groups = append(v.Groups, group)
 		}
 		if r.Detector != "" && r.Result == agree.Same {
 			continue // counted in its phase
 		}
 		group := &v.Groups[len(v.Groups)-1]
-		group.Lines = append(group.Lines, lineOf(r, a.Rows[i+1:]))
+		group.Lines = append(group.Lines, lineOf(r, a.Rows[i+1:], v.Names))
 	}
 	return v
 }
 
+// groupOf is the group that a row belongs to.
+func groupOf(r agree.Row) agreementGroup {
+	switch {
+	case r.Variant != "":
+		return agreementGroup{Name: r.Variant, Title: "Variant " + r.Variant + ": how many attempts show the symptom, and the detectors that are not alike", Detectors: true}
+	case r.Claim != "":
+		return agreementGroup{Name: "claims", Title: "Claims"}
+	}
+	return agreementGroup{Name: "the run as a whole", Title: "The run as a whole"}
+}
+
 // lineOf makes the line of a row; after are those that follow it, the phase's detectors first.
-func lineOf(r agree.Row, after []agree.Row) agreementLine {
+func lineOf(r agree.Row, after []agree.Row, names [2]string) agreementLine {
 	l := agreementLine{
 		Mark: resultBadge(r.Result), Name: cmp.Or(r.Claim, r.Detector, r.Phase, "all of it"), Why: r.Why, Detector: r.Detector != "",
 	}
 	for i, a := range r.Answers {
-		l.Cells[i] = cellOf(a, r.Phase != "" && r.Detector == "")
+		l.Cells[i] = agreementCell{Of: names[i], Text: textOf(a, r.Phase != "" && r.Detector == "")}
 		if r.Result == agree.Unexplained && (r.Claim != "" || r.Detector != "") {
-			l.Seen[i] = a.Seen
+			l.Cells[i].Seen = a.Seen
 		}
 	}
 	if r.Phase != "" && r.Detector == "" {
@@ -129,8 +142,8 @@ func lineOf(r agree.Row, after []agree.Row) agreementLine {
 	return l
 }
 
-// cellOf is what a run says, for a table: a phase with its numbers, and a shape where it is not a pass.
-func cellOf(a agree.Answer, phase bool) string {
+// textOf is what a run says, for a table: a phase with its numbers, and a shape where it is not a pass.
+func textOf(a agree.Answer, phase bool) string {
 	text := a.Says
 	if phase {
 		text = strings.TrimSpace(a.Says + " " + a.Seen)
@@ -151,14 +164,28 @@ func telling(a agree.Agreement) []agreementLine {
 		if r.Result == agree.Same || r.Result == agree.Skipped {
 			continue
 		}
-		l := lineOf(r, nil)
+		l := lineOf(r, nil, [2]string{a.Runs[0].Name, a.Runs[1].Name})
 		l.Name = cmp.Or(r.Subject.String(), "the run as a whole")
 		list = append(list, l)
 	}
-	slices.SortStableFunc(list, func(a, b agreementLine) int {
-		return slices.Index(rank, a.Mark.Class) - slices.Index(rank, b.Mark.Class)
-	})
+	slices.SortStableFunc(list, byRank)
 	return list
 }
 
-var rank = []string{"fail", "inconclusive", "finding"}
+// byRank puts what nobody explains first.
+func byRank(a, b agreementLine) int {
+	rank := []string{"fail", "inconclusive", "finding"}
+	return slices.Index(rank, a.Mark.Class) - slices.Index(rank, b.Mark.Class)
+}
+
+// agreementText lists what asks for attention, a line each.
+func agreementText(a agree.Agreement) string {
+	text := ""
+	for _, l := range telling(a) {
+		text += fmt.Sprintf("\n%s: %s: %s in %s, %s in %s", l.Mark.Word, l.Name, l.Cells[0].Text, l.Cells[0].Of, l.Cells[1].Text, l.Cells[1].Of)
+		if l.Why != "" {
+			text += ": " + l.Why
+		}
+	}
+	return text
+}

@@ -22,24 +22,17 @@ func AgreementTerminal(w io.Writer, a agree.Agreement, width int, color bool) er
 	for _, g := range v.Groups {
 		t.line("")
 		head := ""
-		if g.Name != "claims" {
+		if g.Detectors {
 			head = "detectors"
 		}
 		t.line(fmt.Sprintf("%-*s  %-*s  %-*s  %s", name+4, cut(g.Name, name+4), cell, v.Names[0], cell, v.Names[1], head))
 		why := ""
 		for _, l := range g.Lines {
-			why = t.agreementLine(l, v.Names, name, cell, why)
+			why = t.agreementLine(l, name, cell, why)
 		}
 	}
 	_, err := io.WriteString(w, t.out.String())
 	return err
-}
-
-func newTerminal(width int, color bool) *terminal {
-	if width <= 0 {
-		width = 80
-	}
-	return &terminal{width: max(width, 60), color: color}
 }
 
 // widths of the columns of names and of answers.
@@ -52,7 +45,7 @@ func widths(v agreementView) (name, cell int) {
 				length += 2
 			}
 			name = max(name, length)
-			cell = max(cell, utf8.RuneCountInString(l.Cells[0]), utf8.RuneCountInString(l.Cells[1]))
+			cell = max(cell, utf8.RuneCountInString(l.Cells[0].Text), utf8.RuneCountInString(l.Cells[1].Text))
 		}
 	}
 	return name, min(cell, 20)
@@ -75,15 +68,15 @@ func (t *terminal) agreementHead(a agree.Agreement, v agreementView, title strin
 }
 
 // agreementLine writes a line and what explains it, where that is not what stands right above, which it returns.
-func (t *terminal) agreementLine(l agreementLine, names [2]string, name, cell int, above string) string {
+func (t *terminal) agreementLine(l agreementLine, name, cell int, above string) string {
 	indent := "  "
 	if l.Detector {
 		indent, name = "    ", name-2
 	}
 	mark := indent + l.Mark.Symbol
-	line := fmt.Sprintf("%s %-*s  %-*s  %-*s  %s", mark, name, cut(l.Name, name), cell, cut(l.Cells[0], cell), cell, cut(l.Cells[1], cell), l.Detectors)
+	line := fmt.Sprintf("%s %-*s  %-*s  %-*s  %s", mark, name, cut(l.Name, name), cell, cut(l.Cells[0].Text, cell), cell, cut(l.Cells[1].Text, cell), l.Detectors)
 	t.line(strings.Replace(line, mark, indent+t.paint(markOutcome(l.Mark), l.Mark.Symbol), 1))
-	t.because(l, names, indent+"    ", above)
+	t.because(l, indent+"    ", above)
 	if l.Why == "" && l.Detector {
 		return above
 	}
@@ -91,13 +84,13 @@ func (t *terminal) agreementLine(l agreementLine, names [2]string, name, cell in
 }
 
 // because says why two answers are not the same.
-func (t *terminal) because(l agreementLine, names [2]string, indent, above string) {
+func (t *terminal) because(l agreementLine, indent, above string) {
 	if l.Why != "" && l.Why != above {
 		t.wrap(indent, lead(l)+l.Why, nil)
 	}
-	for i, seen := range l.Seen {
-		if seen != "" {
-			t.wrap(indent+names[i]+": ", seen, nil)
+	for _, c := range l.Cells {
+		if c.Seen != "" {
+			t.wrap(indent+c.Of+": ", c.Seen, nil)
 		}
 	}
 }
@@ -127,59 +120,81 @@ func markOutcome(b badge) judge.Outcome {
 // AgreementsTerminal writes a table of several scenarios, and then every point on which two runs are not alike.
 func AgreementsTerminal(w io.Writer, all []agree.Agreement, width int, color bool) error {
 	t := newTerminal(width, color)
-	name := len("scenario")
-	for _, a := range all {
-		name = max(name, utf8.RuneCountInString(a.Scenario))
-	}
-	t.agreementTable(all, name)
-	for _, a := range all {
-		t.tellings(a)
-	}
+	t.agreementTable(all)
 	t.line("")
 	worst := judge.Skipped
 	for _, a := range all {
 		worst = judge.Worst(worst, a.Outcome)
 	}
-	b := agreementBadge(worst)
-	word := b.Symbol + " " + strings.ToLower(b.Word)
-	t.line(t.paint(worst, word) + ": " + count(len(all), "scenario") + " compared")
+	t.line(t.paint(worst, agreeWords(worst)) + ": " + count(len(all), "scenario") + " compared")
 	_, err := io.WriteString(w, t.out.String())
 	return err
 }
 
-// agreementTable has a line for each scenario.
-func (t *terminal) agreementTable(all []agree.Agreement, name int) {
+// agreementTable has a line for each scenario, and then all on which two runs are not alike.
+func (t *terminal) agreementTable(all []agree.Agreement) {
+	name := len("scenario")
+	for _, a := range all {
+		name = max(name, utf8.RuneCountInString(a.Scenario))
+	}
 	t.line(fmt.Sprintf("%-*s  %-14s  %5s  %9s  %6s  %4s  %4s", name, "scenario", "outcome", "alike", "explained", "differ", "open", "skip"))
 	for _, a := range all {
-		b := agreementBadge(a.Outcome)
-		outcome := fmt.Sprintf("%-14s", b.Symbol+" "+strings.ToLower(b.Word))
+		outcome := fmt.Sprintf("%-14s", agreeWords(a.Outcome))
 		line := fmt.Sprintf("%-*s  %s  %5d  %9d  %6d  %4d  %4d", name, a.Scenario, outcome,
-			a.Count(agree.Same), a.Count(agree.Explained), a.Count(agree.Unexplained)+a.Count(agree.Stale), a.Count(agree.Open), a.Count(agree.Skipped))
+			a.Counts[agree.Same], a.Counts[agree.Explained], a.Counts[agree.Unexplained]+a.Counts[agree.Stale], a.Counts[agree.Open], a.Counts[agree.Skipped])
 		t.line(strings.Replace(line, outcome, t.paint(a.Outcome, outcome), 1))
+	}
+	for _, a := range all {
+		if len(telling(a))+len(a.Notes) > 0 {
+			t.line("")
+			t.line(a.Scenario)
+			t.tellings(a)
+		}
 	}
 }
 
 // tellings writes what is not alike in one scenario.
 func (t *terminal) tellings(a agree.Agreement) {
-	lines := telling(a)
-	if len(lines) == 0 && len(a.Notes) == 0 {
-		return
-	}
-	t.line("")
-	t.line(a.Scenario)
 	for _, n := range a.Notes {
 		t.wrap("  ! ", n, nil)
 	}
 	above := ""
-	for _, l := range lines {
-		said := fmt.Sprintf("%s: %s in %s, %s in %s", l.Name, l.Cells[0], a.Runs[0].Name, l.Cells[1], a.Runs[1].Name)
+	for _, l := range telling(a) {
+		said := fmt.Sprintf("%s: %s in %s, %s in %s", l.Name, l.Cells[0].Text, l.Cells[0].Of, l.Cells[1].Text, l.Cells[1].Of)
 		if l.Mark.Class == "inconclusive" {
 			said = l.Name
 		}
 		t.wrap("  "+l.Mark.Symbol+" ", said, func(s string) string {
 			return strings.Replace(s, l.Mark.Symbol, t.paint(markOutcome(l.Mark), l.Mark.Symbol), 1)
 		})
-		t.because(l, [2]string{a.Runs[0].Name, a.Runs[1].Name}, "      ", above)
+		t.because(l, "      ", above)
 		above = l.Why
 	}
+}
+
+func agreeWords(o judge.Outcome) string {
+	b := agreementBadge(o)
+	return b.Symbol + " " + strings.ToLower(b.Word)
+}
+
+// suiteAgreement tells at the end of a suite whether it agrees with other runs.
+func (t *terminal) suiteAgreement(s Suite) {
+	all := s.agreements()
+	if len(all) == 0 {
+		return
+	}
+	t.line("")
+	t.line("held against " + printable(s.AgreeWith))
+	t.agreementTable(all)
+}
+
+// agreement tells at the end of a run whether it agrees with the one that it was held against, and on what it does not.
+func (t *terminal) agreement(a *agree.Agreement) {
+	if a == nil {
+		return
+	}
+	t.line("")
+	word := agreeWords(a.Outcome)
+	t.wrap(word+" with "+a.Runs[1].Name+": ", a.Reason, func(s string) string { return strings.Replace(s, word, t.paint(a.Outcome, word), 1) })
+	t.tellings(*a)
 }

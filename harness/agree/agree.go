@@ -30,12 +30,14 @@ type Agreement struct {
 	Runs    [2]Run        `json:"runs"`
 	// Notes say what to know before the two are compared.
 	Notes []string `json:"notes,omitempty"`
-	Rows  []Row    `json:"rows"`
+	// Counts is how many rows came out how, also where not all are listed.
+	Counts map[Result]int `json:"counts"`
+	Rows   []Row          `json:"rows"`
 }
 
 // Run is what is told of a run.
 type Run struct {
-	// Name tells the two apart: lab and kind, or lab nftables and lab iptables.
+	// Name tells the two apart: lab and kind, or lab nftables and lab iptables; one run and other run where they are alike.
 	Name    string        `json:"name"`
 	Folder  string        `json:"folder"`
 	ID      string        `json:"id"`
@@ -82,17 +84,6 @@ const (
 	// Skipped is what only one of them has looked at, or neither.
 	Skipped Result = "skipped"
 )
-
-// Count is how many rows came out so.
-func (a Agreement) Count(result Result) int {
-	n := 0
-	for _, r := range a.Rows {
-		if r.Result == result {
-			n++
-		}
-	}
-	return n
-}
 
 // Brief is the agreement without what both say alike.
 func (a Agreement) Brief() Agreement {
@@ -175,7 +166,7 @@ func nameApart(a, b rundir.Run) [2]string {
 	case a.Cluster != b.Cluster || a.Proxy != b.Proxy:
 		return [2]string{a.Cluster + " " + a.Proxy, b.Cluster + " " + b.Proxy}
 	}
-	return [2]string{"first", "second"}
+	return [2]string{"one run", "other run"}
 }
 
 // add adds a row.

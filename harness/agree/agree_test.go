@@ -69,8 +69,8 @@ func TestARunAgreesWithItself(t *testing.T) {
 	for _, proxy := range []string{"nftables", "iptables"} {
 		a := compare(t, recorded(t, proxy), recorded(t, proxy))
 		g.Expect(a.Outcome).To(Equal(judge.Pass))
-		g.Expect(a.Count(agree.Same)).To(Equal(len(a.Rows) - a.Count(agree.Skipped)))
-		g.Expect(a.Runs[0].Name + a.Runs[1].Name).To(Equal("firstsecond"))
+		g.Expect(a.Counts[agree.Same]).To(Equal(len(a.Rows) - a.Counts[agree.Skipped]))
+		g.Expect(a.Runs[0].Name + a.Runs[1].Name).To(Equal("one runother run"))
 		g.Expect(a.Notes).To(BeEmpty())
 	}
 }
@@ -251,7 +251,7 @@ func TestAnExplanationGoesBeforeWhatIsExpected(t *testing.T) {
 	}
 	got := compare(t, a, b)
 	g.Expect(unlike(got)).To(ContainElement("explained: default, fault: It drops them."))
-	g.Expect(got.Count(agree.Stale)).To(BeZero(), "nobody knows of a claim that was not tested")
+	g.Expect(got.Counts[agree.Stale]).To(BeZero(), "nobody knows of a claim that was not tested")
 	g.Expect(got.Outcome).To(Equal(judge.Pass))
 }
 
@@ -286,10 +286,10 @@ func TestWhatToKnowBefore(t *testing.T) {
 	}
 	a := compare(t, old, recent)
 	g.Expect(a.Notes).To(Equal(notes))
-	g.Expect(a.Count(agree.Stale)).To(Equal(1))
+	g.Expect(a.Counts[agree.Stale]).To(Equal(1))
 	a = compare(t, recent, old)
 	g.Expect(a.Notes[0]).To(Equal(notes[0]))
-	g.Expect(a.Count(agree.Stale)).To(Equal(1), "the later one's, whichever is named first")
+	g.Expect(a.Counts[agree.Stale]).To(Equal(1), "the later one's, whichever is named first")
 
 	// A detector that only one version has is no disagreement.
 	recent.Scenario.Detection = append(recent.Scenario.Detection, scenario.Detector{ID: "new"})

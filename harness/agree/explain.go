@@ -80,8 +80,12 @@ func beside(v judge.Verdict) judge.Outcome {
 
 // conclude says what came of it all. The worst row counts.
 func (c *comparison) conclude() {
-	same, open := c.Count(Same), c.Count(Open)
-	explained, unexplained, stale := c.Count(Explained), c.Count(Unexplained), c.Count(Stale)
+	c.Counts = map[Result]int{}
+	for _, r := range c.Rows {
+		c.Counts[r.Result]++
+	}
+	same, open := c.Counts[Same], c.Counts[Open]
+	explained, unexplained, stale := c.Counts[Explained], c.Counts[Unexplained], c.Counts[Stale]
 	said := fmt.Sprintf("both say the same on %s", points(same))
 	if explained > 0 {
 		said += fmt.Sprintf(", and the scenario explains why they differ on %d", explained)
@@ -105,7 +109,7 @@ func (c *comparison) conclude() {
 	default:
 		c.Outcome, c.Reason = judge.Skipped, "there is nothing that both have looked at"
 	}
-	if skipped := c.Count(Skipped); skipped > 0 && c.Outcome != judge.Skipped {
+	if skipped := c.Counts[Skipped]; skipped > 0 && c.Outcome != judge.Skipped {
 		c.Reason += fmt.Sprintf("; %s cannot be compared, because not both looked there", points(skipped))
 	}
 }
