@@ -41,6 +41,14 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	var ids []string
+	for _, one := range list {
+		ids = append(ids, one.scenario.Metadata.ID)
+	}
+	others, err := f.others(ids...)
+	if err != nil {
+		return err
+	}
 	f.chooseSeed()
 	nodes := 1
 	for _, one := range list {
@@ -54,7 +62,7 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 		f.jobs = n
 	}
 	progress := newSuiteProgress(c.OutOrStdout(), f.quiet || f.json, list)
-	options := suite.Options{Catalogues: catalogue.All(), Jobs: f.jobs, Out: f.out, Command: f.suiteCommand(args), Watch: progress}
+	options := suite.Options{Catalogues: catalogue.All(), Jobs: f.jobs, Out: f.out, Command: f.suiteCommand(args), Watch: progress, AgreeWith: f.agreeWith, Others: others}
 	for _, one := range list {
 		options.Runs = append(options.Runs, f.options(provider, one.name, one.scenario, one.source))
 	}
