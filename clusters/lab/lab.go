@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
 	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
 	"github.com/relapse-k8s/relapse/harness/agent"
@@ -79,8 +80,8 @@ func (l *Lab) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
 		log, _ := os.ReadFile(filepath.Join(logs, "offers.log"))
 		return nil, fmt.Errorf("finding out what this machine offers: %w\n%s", err, log)
 	}
-	for name := range proxies {
-		offers[name] = offerProgram(name)
+	for _, name := range images.Names() {
+		offers[name] = images.Offer(name)
 	}
 	offers["kernel-log"] = kernelLog()
 	offers["host-conntrack-max"] = hostConntrackMax()
@@ -119,8 +120,8 @@ func (l *Lab) Versions(ctx context.Context) map[string]string {
 		}
 		versions[name] = strings.TrimSpace(string(output))
 	}
-	for name := range proxies {
-		if version := programVersion(ctx, name); version != "" {
+	for _, name := range images.Names() {
+		if version := images.Version(ctx, name); version != "" {
 			versions[name] = version
 		}
 	}
