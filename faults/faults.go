@@ -55,8 +55,8 @@ type Reporter interface {
 type Namespace struct {
 	// Scope of the undo list that belongs to the change.
 	Scope *undo.Scope
-	// Programs of the agent.
-	Programs *program.Manager
+	// Programs of the place: a pod's are its containers.
+	Programs program.Keeper
 	// Run and Place are the run's id, and the place: node/node-1, pod/client, outside, host.
 	Run, Place string
 	// Addresses are the IPv4 addresses of the pods that the change asked for.

@@ -20,7 +20,7 @@ import (
 // Server makes and undoes changes in an agent.
 type Server struct {
 	Stack    *undo.Stack
-	Programs *program.Manager
+	Programs program.Keeper
 
 	mu sync.Mutex
 	on map[string]active
