@@ -142,6 +142,7 @@ func TestASuiteTellsOfItsAgreements(t *testing.T) {
 	var text strings.Builder
 	g.Expect(SuiteTerminal(&text, s, 80, false)).To(Succeed())
 	g.Expect(text.String()).To(ContainSubstring("\nheld against runs-lab\n"))
+	g.Expect(text.String()).To(ContainSubstring("\n  – no two runs to compare of mtu-blackhole\n"))
 	g.Expect(text.String()).To(MatchRegexp(`dns-5s +✗ disagree +5 +2 +3 +1 +3`))
 	g.Expect(string(SuiteMarkdown(s))).To(ContainSubstring("| dns-5s | ✗ disagree | they differ"))
 }

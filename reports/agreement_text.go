@@ -179,13 +179,22 @@ func agreeWords(o judge.Outcome) string {
 
 // suiteAgreement tells at the end of a suite whether it agrees with other runs.
 func (t *terminal) suiteAgreement(s Suite) {
-	all := s.agreements()
-	if len(all) == 0 {
+	if s.AgreeWith == "" {
 		return
 	}
 	t.line("")
 	t.line("held against " + printable(s.AgreeWith))
-	t.agreementTable(all)
+	t.agreementTable(s.agreements())
+	var alone []string
+	for _, r := range s.Scenarios {
+		if r.Agreement == nil {
+			alone = append(alone, r.Scenario)
+		}
+	}
+	if len(alone) > 0 {
+		t.line("")
+		t.wrap("  – ", "no two runs to compare of "+strings.Join(alone, ", "), nil)
+	}
 }
 
 // agreement tells at the end of a run whether it agrees with the one that it was held against, and on what it does not.

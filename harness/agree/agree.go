@@ -4,6 +4,7 @@ package agree
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/relapse-k8s/relapse/harness/judge"
@@ -172,7 +173,21 @@ func nameApart(a, b rundir.Run) [2]string {
 // add adds a row.
 func (c *comparison) add(r Row) { c.Rows = append(c.Rows, r) }
 
-// only words what is so on one side only.
-func (c *comparison) only(i int, format string, a ...any) string {
-	return c.Runs[i].Name + ": " + fmt.Sprintf(format, a...)
+// reasons are what keeps each side from an answer, or nothing.
+type reasons [2]string
+
+func (r reasons) any() bool { return r != reasons{} }
+
+// say words reasons, each with its side, but once where it is the same on both.
+func (c *comparison) say(r reasons) string {
+	if r[0] == r[1] {
+		return r[0]
+	}
+	var words []string
+	for i, reason := range r {
+		if reason != "" {
+			words = append(words, c.Runs[i].Name+": "+reason)
+		}
+	}
+	return strings.Join(words, "; ")
 }

@@ -1,6 +1,7 @@
 package agree
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,12 +28,12 @@ func (c *comparison) claims() {
 
 func (c *comparison) claim(id string) {
 	row := Row{Subject: scenario.Subject{Claim: id}, Result: Same}
-	var untested []string
+	var untested reasons
 	skipped, expected := false, true
 	for i, s := range c.sides {
 		at := slices.IndexFunc(s.Verdict.Claims, func(one judge.Claim) bool { return one.ID == id })
 		if at < 0 {
-			untested = append(untested, c.only(i, "it was not judged"))
+			untested[i] = "it was not judged"
 			skipped = skipped || s.Verdict.Outcome != judge.Inconclusive
 			continue
 		}
@@ -40,15 +41,15 @@ func (c *comparison) claim(id string) {
 		row.Answers[i] = Answer{Says: claim.Result, Seen: claim.Seen}
 		expected = expected && claim.Result == claim.Expected
 		if claim.Result == judge.Untested {
-			untested = append(untested, c.only(i, "%s", claim.Seen))
+			untested[i] = cmp.Or(claim.Seen, "it was not tested")
 			skipped = skipped || !inconclusive(s, id)
 		}
 	}
 	switch {
 	case skipped:
-		row.Result, row.Why = Skipped, strings.Join(untested, "; ")
-	case len(untested) > 0:
-		row.Result, row.Why = Open, strings.Join(untested, "; ")
+		row.Result, row.Why = Skipped, c.say(untested)
+	case untested.any():
+		row.Result, row.Why = Open, c.say(untested)
 	case row.Answers[0].Says == row.Answers[1].Says:
 	case expected:
 		row.Result, row.Why = Explained, c.cases(id)

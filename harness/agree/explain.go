@@ -44,14 +44,15 @@ func sideOf(d scenario.Difference, s Side) scenario.Side {
 // whole compares what concerns neither a variant nor a claim: the machine afterwards, and errors around the lanes.
 func (c *comparison) whole() {
 	var outcomes [2]judge.Outcome
-	row := Row{Result: Unexplained}
+	row, why := Row{Result: Unexplained}, reasons{}
 	for i, s := range c.sides {
 		outcomes[i] = beside(s.Verdict)
 		row.Answers[i].Outcome = s.Verdict.Outcome
-		if outcomes[i] != judge.Pass && row.Why == "" {
-			row.Why = c.only(i, "%s", s.Verdict.Reason)
+		if outcomes[i] != judge.Pass {
+			why[i] = s.Verdict.Reason
 		}
 	}
+	row.Why = c.say(why)
 	if outcomes[0] == judge.Inconclusive || outcomes[1] == judge.Inconclusive {
 		row.Result = Open
 	}

@@ -1,6 +1,7 @@
 package agree
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,24 +15,24 @@ import (
 func (c *comparison) variant(id string) {
 	row := Row{Subject: scenario.Subject{Variant: id}, Result: Skipped}
 	var verdicts [2]judge.Variant
-	var skipped, missing []string
+	var skipped, missing reasons
 	for i, s := range c.sides {
 		at := slices.IndexFunc(s.Verdict.Variants, func(v judge.Variant) bool { return v.Name == id })
 		if at < 0 {
-			missing = append(missing, c.only(i, "%s", s.Verdict.Reason))
+			missing[i] = cmp.Or(s.Verdict.Reason, "it is not in the verdict")
 			continue
 		}
 		verdicts[i] = s.Verdict.Variants[at]
 		if verdicts[i].Outcome == judge.Skipped {
-			skipped = append(skipped, c.only(i, "%s", verdicts[i].Reason))
+			skipped[i] = cmp.Or(verdicts[i].Reason, "it was skipped")
 		}
 	}
 	switch {
-	case len(skipped) > 0:
-		row.Why = strings.Join(skipped, "; ")
+	case skipped.any():
+		row.Why = c.say(skipped)
 		c.add(row)
-	case len(missing) > 0:
-		row.Result, row.Why = Open, strings.Join(missing, "; ")
+	case missing.any():
+		row.Result, row.Why = Open, c.say(missing)
 		c.add(row)
 	default:
 		for _, name := range phasesOf(c.explains, id, c.repaired(0, id) && c.repaired(1, id)) {
@@ -49,25 +50,25 @@ func (c *comparison) repaired(i int, variant string) bool {
 func (c *comparison) phase(variant, name string, verdicts [2]judge.Variant) {
 	row := Row{Subject: scenario.Subject{Variant: variant, Phase: name}, Result: Same}
 	var phases [2]judge.Phase
-	var absent, open []string
+	var absent, open reasons
 	for i, v := range verdicts {
 		at := slices.IndexFunc(v.Phases, func(p judge.Phase) bool { return p.Name == name })
 		if at < 0 {
-			absent = append(absent, c.only(i, "%s", c.notRun(i, variant)))
+			absent[i] = c.notRun(i, variant)
 			continue
 		}
 		phases[i] = v.Phases[at]
 		row.Answers[i] = answerOf(phases[i])
 		if phases[i].Outcome == judge.Inconclusive {
-			open = append(open, c.only(i, "%s", unmet(phases[i])))
+			open[i] = unmet(phases[i])
 		}
 	}
 	switch {
-	case len(absent) > 0:
-		row.Result, row.Why = Skipped, strings.Join(absent, "; ")
+	case absent.any():
+		row.Result, row.Why = Skipped, c.say(absent)
 		c.add(row)
-	case len(open) > 0:
-		row.Result, row.Why = Open, strings.Join(open, "; ")
+	case open.any():
+		row.Result, row.Why = Open, c.say(open)
 		c.add(row)
 	default:
 		detectors := c.detectors(row.Subject, phases)
@@ -111,12 +112,13 @@ func (c *comparison) symptom(row *Row, phases [2]judge.Phase, detectors []Row) {
 			row.Result, row.Why = Explained, why
 		}
 	case phases[0].Outcome != phases[1].Outcome && !slices.ContainsFunc(detectors, func(r Row) bool { return r.Result == Unexplained }):
-		row.Result = Unexplained
+		var wrong reasons
 		for i, p := range phases {
 			if p.Outcome != judge.Pass {
-				row.Why = c.only(i, "%s", unmet(p))
+				wrong[i] = unmet(p)
 			}
 		}
+		row.Result, row.Why = Unexplained, c.say(wrong)
 	}
 }
 
@@ -156,12 +158,12 @@ func (c *comparison) detectors(in scenario.Subject, phases [2]judge.Phase) []Row
 	for _, id := range c.asked(in.Variant) {
 		row := Row{Subject: in, Result: Same}
 		row.Detector = id
-		var silent []string
+		var silent reasons
 		expected := true // both are as the scenario expects, which expects different things
 		for i, p := range phases {
 			got, there := p.Detectors[id]
 			if !there {
-				silent = append(silent, c.only(i, "%s", c.notAsked(i, in.Variant, id)))
+				silent[i] = c.notAsked(i, in.Variant, id)
 				continue
 			}
 			row.Answers[i] = Answer{Says: map[bool]string{true: fired, false: quiet}[got.Fired], Seen: got.Text}
@@ -169,8 +171,8 @@ func (c *comparison) detectors(in scenario.Subject, phases [2]judge.Phase) []Row
 		}
 		why := c.repair(in.Variant)
 		switch {
-		case len(silent) > 0:
-			row.Result, row.Why = Skipped, strings.Join(silent, "; ")
+		case silent.any():
+			row.Result, row.Why = Skipped, c.say(silent)
 		case row.Answers[0].Says == row.Answers[1].Says:
 		case expected && why != "":
 			row.Result, row.Why = Explained, why

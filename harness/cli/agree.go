@@ -34,7 +34,8 @@ difference that is explained and is not there is an error too. What only one of
 the two has looked at is said, with the reason, and is no disagreement.
 
 In place of a run folder, a suite's will do, or a folder of run folders such as
-runs: then all scenarios are compared of which both have a run. Nothing is written.
+runs: then all scenarios are compared of which both have a run. Both runs are
+judged again from their histories first. Nothing is written.
 
 Exit codes:
   0  pass          both say the same, or the scenario explains why not

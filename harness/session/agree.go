@@ -3,28 +3,35 @@ package session
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/relapse-k8s/relapse/harness/agree"
+	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/reports"
 )
 
-// Side reads a run folder to be held against another. A run without a verdict is judged from its history.
+// Side reads a run folder to be held against another. It is judged again from its history, so that one judge has seen both sides; where
+// there is none its verdict counts.
 func Side(dir string, cat scenario.Catalogues) (agree.Side, error) {
 	s, verdict, err := Judge(dir, cat)
 	if err != nil {
 		return agree.Side{}, err
 	}
-	side := agree.Side{Folder: dir, Scenario: s}
+	side := agree.Side{Folder: dir, Scenario: s, Verdict: verdict}
 	if err := rundir.ReadJSON(dir, rundir.RunFile, &side.Run); err != nil {
 		return side, err
 	}
-	err = rundir.ReadJSON(dir, rundir.VerdictFile, &side.Verdict)
-	if errors.Is(err, fs.ErrNotExist) {
-		side.Verdict, err = verdict, nil
+	if _, err := os.Stat(filepath.Join(dir, rundir.HistoryFile)); err == nil {
+		return side, nil
 	}
+	var stored judge.Verdict
+	if err = rundir.ReadJSON(dir, rundir.VerdictFile, &stored); errors.Is(err, fs.ErrNotExist) {
+		return side, nil
+	}
+	side.Verdict = stored
 	return side, err
 }
 

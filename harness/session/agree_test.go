@@ -42,18 +42,25 @@ func TestARunKeepsWhetherItAgrees(t *testing.T) {
 	g.Expect(data.Problems).To(ContainElement(ContainSubstring("holding it against another run could not be read")))
 }
 
-func TestARunWithoutAVerdictIsJudged(t *testing.T) {
+// TestBothRunsAreJudgedAgain: whether a folder has a verdict, and of which judge, does not matter.
+func TestBothRunsAreJudgedAgain(t *testing.T) {
 	g := NewWithT(t)
 	dir := t.TempDir()
 	g.Expect(os.CopyFS(dir, os.DirFS("../cli/testdata/run"))).To(Succeed())
-	g.Expect(os.Remove(filepath.Join(dir, rundir.VerdictFile))).To(Succeed())
-	a, err := Agree(dir, "../cli/testdata/run", catalogue.All())
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(a.Outcome).To(Equal(judge.Pass))
-	g.Expect(a.Counts).To(Equal(map[agree.Result]int{agree.Same: 14, agree.Skipped: 6}))
+	verdict := filepath.Join(dir, rundir.VerdictFile)
+	for _, spoil := range []func() error{
+		func() error { return os.WriteFile(verdict, []byte(`{"outcome": "fail"}`), 0o644) },
+		func() error { return os.Remove(verdict) },
+	} {
+		g.Expect(spoil()).To(Succeed())
+		a, err := Agree(dir, "../cli/testdata/run", catalogue.All())
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(a.Outcome).To(Equal(judge.Pass))
+		g.Expect(a.Counts).To(Equal(map[agree.Result]int{agree.Same: 14, agree.Skipped: 6}))
+	}
 
 	g.Expect(os.Truncate(filepath.Join(dir, rundir.HistoryFile), 0)).To(Succeed())
-	a, err = Agree("../cli/testdata/run", dir, catalogue.All())
+	a, err := Agree("../cli/testdata/run", dir, catalogue.All())
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(a.Outcome).To(Equal(judge.Inconclusive))
 
