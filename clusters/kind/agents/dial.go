@@ -29,7 +29,8 @@ const (
 )
 
 // Dial starts relapse-agent with args in the agents' pod on a node, and returns the stream to it when it serves. What it complains about
-// goes to log; its last words are in the errors of the Conn when it ends. Ctx is for the dialling.
+// goes to log; its last words are in the errors of the Conn when it ends. Ctx is for the dialling. Each Dial makes one request through
+// client, which limits itself to a few a second where its configuration does not say otherwise.
 func Dial(ctx context.Context, config *rest.Config, client kubernetes.Interface, node, place string, log io.Writer, args ...string) (*agent.Conn, error) {
 	fail := func(err error) (*agent.Conn, error) {
 		return nil, fmt.Errorf("%s: agent on node %s: %w", place, node, err)
@@ -103,12 +104,24 @@ func stream(executor remotecommand.Executor, place, where string, log io.Writer)
 	go func() {
 		defer close(ended)
 		defer breakOff()
-		err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: stdinR, Stdout: stdoutW, Stderr: words})
+		err := executor.StreamWithContext(ctx, remotecommand.StreamOptions{Stdin: quietEnd{stdinR}, Stdout: stdoutW, Stderr: words})
 		err = words.explain(where, err)
 		stdinR.CloseWithError(err)
 		stdoutW.CloseWithError(err)
 	}()
 	return agent.NewConn(place, stdoutR, &closer{WriteCloser: stdinW, ended: ended, breakOff: breakOff})
+}
+
+// quietEnd ends where the stream has ended: client-go would print the error of a pipe that was closed under it.
+type quietEnd struct{ io.Reader }
+
+// Read makes it the ordinary end.
+func (r quietEnd) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // closer breaks the exec off when it does not end by itself after its input has.
