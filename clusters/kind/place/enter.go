@@ -74,6 +74,10 @@ func Enter(process procs.ID) error {
 		return fail(fmt.Errorf("its host name: %w", err))
 	}
 	for _, kind := range []struct{ name, at string }{{"proc", "/proc"}, {"sysfs", "/sys"}} {
+		// The kernel refuses to mount one file system twice at the same place, and the old one may be of the same network.
+		if err := unix.Unmount(kind.at, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			return fail(fmt.Errorf("unmount %s: %w", kind.at, err))
+		}
 		if err := unix.Mount(kind.name, kind.at, kind.name, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 			return fail(fmt.Errorf("mount %s: %w", kind.at, err))
 		}
