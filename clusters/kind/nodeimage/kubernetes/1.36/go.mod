@@ -1,4 +1,4 @@
-module github.com/relapse-k8s/relapse/clusters/kind/nodeimage/kubernetes
+module github.com/relapse-k8s/relapse/clusters/kind/nodeimage/kubernetes/1.36
 
 go 1.26.8
 
