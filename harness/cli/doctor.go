@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/lab"
 	"github.com/relapse-k8s/relapse/harness/runstate"
 )
@@ -125,18 +127,19 @@ func (d *doctor) scenarios(offers map[string]clusters.Offer, offersErr error) (a
 func (d *doctor) leftovers(ctx context.Context) error {
 	var said strings.Builder
 	found, err := runstate.Clean(ctx, &said, runstate.CleanOptions{DryRun: true})
+	swept, sweepErr := provision.Sweep(ctx, &said, true)
 	for line := range strings.Lines(said.String()) {
 		text := strings.TrimLeft(line, " ")
 		d.text("  "+line[:len(line)-len(text)], text)
 	}
-	if len(found.Dead)+len(found.Orphans) > 0 {
+	if len(found.Dead)+len(found.Orphans)+len(swept) > 0 {
 		d.verbatim("  ", "relapse clean does that")
 	} else if len(found.Alive) == 0 {
 		d.verbatim("  ", "nothing")
 	}
 	if os.IsPermission(err) {
 		d.text("  ", err.Error())
-		return nil
+		return sweepErr
 	}
-	return err
+	return errors.Join(err, sweepErr)
 }

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
+	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/schema"
 	"github.com/relapse-k8s/relapse/harness/version"
@@ -32,16 +34,18 @@ func newClean() *cobra.Command {
 	c := &cobra.Command{
 		Use: "clean", Short: "Undo whatever dead runs left on this machine", Args: exactly(0, "no arguments"),
 		Long: `Clean undoes what runs left that were killed together with their guard, ends
-their processes, and says what it found. Runs that are alive are left alone,
-and run folders too. Each user cleans up after the own runs; root's are root's.
+their processes, and says what it found; so it does with kind clusters of such
+runs. Runs that are alive are left alone, clusters that are to stay, and run
+folders too. Each user cleans up after the own runs; root's are root's.
 
 Exit codes: 0, or 1 where something could not be undone.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			found, err := runstate.Clean(c.Context(), c.OutOrStdout(), runstate.CleanOptions{DryRun: dry})
-			if err != nil {
+			swept, sweepErr := provision.Sweep(c.Context(), c.OutOrStdout(), dry)
+			if err := errors.Join(err, sweepErr); err != nil {
 				return coded{exitFail, err}
 			}
-			if len(found.Dead) == 0 && len(found.Orphans) == 0 {
+			if len(found.Dead) == 0 && len(found.Orphans) == 0 && len(swept) == 0 {
 				fmt.Fprintln(c.OutOrStdout(), "nothing was left behind")
 			}
 			return nil

@@ -25,7 +25,7 @@ type Guard struct {
 	conn  *agent.Conn
 	cmd   *exec.Cmd
 	log   string
-	run   string
+	state *runstate.Run
 	ended chan error
 
 	mu    sync.Mutex
@@ -35,7 +35,7 @@ type Guard struct {
 // Start starts the guard of a run: relapse-agent at the path agentProgram. What it says goes to logFile. When Start returns, the guard has
 // joined the run; before that nothing may be changed.
 func Start(ctx context.Context, agentProgram, logFile string, state *runstate.Run) (*Guard, error) {
-	g := &Guard{cmd: exec.Command(agentProgram, "host", state.ID), ended: make(chan error, 1), log: logFile, run: state.ID, limit: closeLimit}
+	g := &Guard{cmd: exec.Command(agentProgram, "host", state.ID), ended: make(chan error, 1), log: logFile, state: state, limit: closeLimit}
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	g.cmd.Env = append(os.Environ(), state.Env()...)
 	stdin, err1 := g.cmd.StdinPipe()
@@ -64,8 +64,8 @@ func Start(ctx context.Context, agentProgram, logFile string, state *runstate.Ru
 // Conn is the stream to the host's agent.
 func (g *Guard) Conn() *agent.Conn { return g.conn }
 
-// Run is the id of the run that is guarded.
-func (g *Guard) Run() string { return g.run }
+// State of the run that is guarded.
+func (g *Guard) State() *runstate.Run { return g.state }
 
 // Remember writes the records to the guard's journal. It is for what the harness is about to do itself, and must return before that is
 // done. The last record is undone first, and all of them before what was remembered earlier.
@@ -84,6 +84,12 @@ func (g *Guard) Remember(ctx context.Context, what string, records ...undo.Recor
 // Undo has the guard undo now what was remembered under that name. What could not be undone stays remembered.
 func (g *Guard) Undo(ctx context.Context, what string) error {
 	_, err := undoNow.Call(ctx, g.conn, what, nil)
+	return err
+}
+
+// Forget strikes what was remembered under that name: what was made stays when the run ends.
+func (g *Guard) Forget(ctx context.Context, what string) error {
+	_, err := forget.Call(ctx, g.conn, what, nil)
 	return err
 }
 

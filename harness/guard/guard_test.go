@@ -57,7 +57,7 @@ func TestGuardUndoesWhatItWasAskedToRemember(t *testing.T) {
 		return guarding
 	}
 	guarding := start()
-	g.Expect(guarding.Run()).To(Equal(state.ID))
+	g.Expect(guarding.State()).To(Equal(state))
 	files := t.TempDir()
 	write := func(what, name string) {
 		record, err := undo.FileRecord(filepath.Join(files, name))
@@ -84,10 +84,12 @@ func TestGuardUndoesWhatItWasAskedToRemember(t *testing.T) {
 	g.Expect(left()).To(Equal("b"))
 	g.Expect(guarding.Undo(t.Context(), "one")).To(Succeed(), "nothing is left of it")
 	write("one", "d")
+	write("three", "stays")
+	g.Expect(guarding.Forget(t.Context(), "three")).To(Succeed())
 	g.Expect(guarding.Remember(t.Context(), "wrong", undo.Record{NftTable: &undo.NftTable{Family: "ip", Name: "filter"}})).
 		To(MatchError(ContainSubstring("nothing foreign may be deleted")))
 	g.Expect(guarding.Close()).To(Succeed())
-	g.Expect(left()).To(BeEmpty())
+	g.Expect(left()).To(Equal("stays"))
 	g.Expect(state.Folder()).NotTo(BeADirectory())
 	g.Expect(state.Close()).To(Succeed())
 }

@@ -17,6 +17,7 @@ type memory struct {
 var (
 	remember = agent.Op[memory, agent.None, agent.None]{Name: "guard/remember"}
 	undoNow  = agent.Op[string, agent.None, agent.None]{Name: "guard/undo"}
+	forget   = agent.Op[string, agent.None, agent.None]{Name: "guard/forget"}
 )
 
 // Register adds the guard's operations to those of the host's agent, whose undo list is the stack.
@@ -24,6 +25,7 @@ func Register(ops map[string]agent.Handler, stack *undo.Stack) {
 	s := &server{stack: stack, scopes: map[string]*undo.Scope{}}
 	remember.Handle(ops, s.remember)
 	undoNow.Handle(ops, s.undo)
+	forget.Handle(ops, s.forget)
 }
 
 type server struct {
@@ -48,12 +50,24 @@ func (s *server) remember(_ context.Context, m memory, _ func(agent.None)) (agen
 }
 
 func (s *server) undo(ctx context.Context, what string, _ func(agent.None)) (agent.None, error) {
+	if scope := s.take(what); scope != nil {
+		return agent.None{}, scope.Undo(ctx)
+	}
+	return agent.None{}, nil
+}
+
+func (s *server) forget(_ context.Context, what string, _ func(agent.None)) (agent.None, error) {
+	if scope := s.take(what); scope != nil {
+		return agent.None{}, scope.Forget()
+	}
+	return agent.None{}, nil
+}
+
+// take returns what was remembered under that name, or nil; what is remembered from now on is apart from it.
+func (s *server) take(what string) *undo.Scope {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	scope := s.scopes[what]
 	delete(s.scopes, what)
-	s.mu.Unlock()
-	if scope == nil {
-		return agent.None{}, nil
-	}
-	return agent.None{}, scope.Undo(ctx)
+	return scope
 }

@@ -94,19 +94,46 @@ func orphan(p procs.Process, dir string) bool {
 	if there, err := procs.Pidns(p.PID); err != nil || there != here {
 		return false
 	}
-	if named := p.Env[EnvDir]; named != "" {
+	return abandoned(p.Env, dir)
+}
+
+func abandoned(env map[string]string, dir string) bool {
+	if named := env[EnvDir]; named != "" {
 		dir = named
 	}
-	folder := filepath.Join(dir, p.Env[EnvRun])
-	if !filepath.IsAbs(folder) || !ValidID(p.Env[EnvRun]) {
+	folder := filepath.Join(dir, env[EnvRun])
+	if !filepath.IsAbs(folder) || !ValidID(env[EnvRun]) {
 		return false
 	}
 	// A folder means that its own clean will see to it, unless it is there no more.
 	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
 		return false
 	}
-	harness, ok := parseHarness(p.Env[EnvHarness])
+	harness, ok := parseHarness(env[EnvHarness])
 	return ok && !harness.Alive()
+}
+
+// envPidns is the inode of the harness's PID namespace, in which alone its pid means something.
+const envPidns = "RELAPSE_PIDNS"
+
+// Ownership is what things that outlive processes are labelled with, so that it can be said whose they are.
+func (r *Run) Ownership() map[string]string {
+	owner := map[string]string{}
+	for _, pair := range r.Env() {
+		name, value, _ := strings.Cut(pair, "=")
+		owner[name] = value
+	}
+	if here, err := procs.Pidns(0); err == nil {
+		owner[envPidns] = strconv.FormatUint(here, 10)
+	}
+	return owner
+}
+
+// Abandoned says whether what is labelled so belongs to a run that nobody looks after and that has no folder any more. Of other PID
+// namespaces nothing can be said.
+func Abandoned(owner map[string]string) bool {
+	here, err := procs.Pidns(0)
+	return err == nil && owner[envPidns] == strconv.FormatUint(here, 10) && owner[EnvDir] != "" && abandoned(owner, "")
 }
 
 func parseHarness(text string) (procs.ID, bool) {

@@ -46,15 +46,15 @@ func FindEngine(ctx context.Context) (Engine, error) {
 }
 
 func (e Engine) askID(ctx context.Context) (string, error) {
-	text, err := e.run(ctx, "info", "--format", "{{.ID}}")
+	text, err := e.Run(ctx, "info", "--format", "{{.ID}}")
 	if err == nil && text == "" {
 		err = fmt.Errorf("%s info: the engine does not say who it is", e.Program)
 	}
 	return text, err
 }
 
-// run runs the client and returns what it printed.
-func (e Engine) run(ctx context.Context, args ...string) (string, error) {
+// Run runs the client and returns what it printed.
+func (e Engine) Run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, e.Program, args...)
 	if e.Host != "" {
 		cmd.Env = append(os.Environ(), "DOCKER_HOST="+e.Host)
@@ -113,7 +113,7 @@ func (c *Containers) undo(ctx context.Context) error {
 	if err := c.Engine.same(ctx); err != nil {
 		return err
 	}
-	networks, err := c.Engine.run(ctx, "network", "ls", "--filter", "name=^"+c.Cluster+"$", "--format", `{{.Label "`+LabelInstance+`"}}`)
+	networks, err := c.Engine.Run(ctx, "network", "ls", "--filter", "name=^"+c.Cluster+"$", "--format", `{{.Label "`+LabelInstance+`"}}`)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (c *Containers) undo(ctx context.Context) error {
 	tick := time.NewTicker(straggler)
 	defer tick.Stop()
 	for empty := 0; ; {
-		ids, err := c.Engine.run(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label="+LabelKindCluster+"="+c.Cluster)
+		ids, err := c.Engine.Run(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label="+LabelKindCluster+"="+c.Cluster)
 		if err != nil {
 			return err
 		}
@@ -132,7 +132,7 @@ func (c *Containers) undo(ctx context.Context) error {
 		} else {
 			empty = 0
 			// One may have been removed meanwhile, by whoever; what counts is that none is there.
-			_, err = c.Engine.run(ctx, append([]string{"rm", "--force", "--volumes"}, strings.Fields(ids)...)...)
+			_, err = c.Engine.Run(ctx, append([]string{"rm", "--force", "--volumes"}, strings.Fields(ids)...)...)
 		}
 		if empty == 2 {
 			return nil
@@ -163,10 +163,10 @@ func (n *EngineNetwork) undo(ctx context.Context) error {
 	if err := n.Engine.same(ctx); err != nil {
 		return err
 	}
-	ids, err := n.Engine.run(ctx, "network", "ls", "--quiet", "--no-trunc", "--filter", "name=^"+n.Name+"$", "--filter", "label="+LabelInstance+"="+n.Instance)
+	ids, err := n.Engine.Run(ctx, "network", "ls", "--quiet", "--no-trunc", "--filter", "name=^"+n.Name+"$", "--filter", "label="+LabelInstance+"="+n.Instance)
 	if err != nil || ids == "" {
 		return err
 	}
-	_, err = n.Engine.run(ctx, append([]string{"network", "rm"}, strings.Fields(ids)...)...)
+	_, err = n.Engine.Run(ctx, append([]string{"network", "rm"}, strings.Fields(ids)...)...)
 	return err
 }

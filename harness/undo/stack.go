@@ -131,6 +131,28 @@ func (s *Scope) Undo(ctx context.Context) error {
 	return s.stack.undo(ctx, func(it *item) bool { return it.scope == s })
 }
 
+// Forget takes what this scope holds off the list and off the journal, and leaves what was made as it is. Nothing can be pushed to the
+// scope afterwards.
+func (s *Scope) Forget() error {
+	st := s.stack
+	st.changing.Lock()
+	defer st.changing.Unlock()
+	st.mu.Lock()
+	s.closed = true
+	var mine []*item
+	for _, it := range st.items {
+		if it.scope == s {
+			mine = append(mine, it)
+		}
+	}
+	st.mu.Unlock()
+	var errs []error
+	for _, it := range mine {
+		errs = append(errs, st.strike(it, nil))
+	}
+	return errors.Join(errs...)
+}
+
 // UndoAll undoes every scope, last-first over all of them. New scopes may be begun afterwards.
 func (s *Stack) UndoAll(ctx context.Context) error {
 	s.mu.Lock()

@@ -1,0 +1,61 @@
+package provision
+
+import (
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+)
+
+// kindConfig is what kind is told.
+func (m *maker) kindConfig() *v1alpha4.Cluster {
+	s := m.Spec
+	config := &v1alpha4.Cluster{
+		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
+		Name:     s.Name,
+		Networking: v1alpha4.Networking{
+			IPFamily: v1alpha4.IPv4Family, PodSubnet: PodCIDR, ServiceSubnet: ServiceCIDR, APIServerAddress: "127.0.0.1",
+			// Two clusters made at once could be told the same port; the engine chooses one that is free. It is another one when
+			// the engine starts the node again, so a cluster that stays has kind choose.
+			APIServerPort:     -1,
+			DisableDefaultCNI: !m.plugin.ByKind, KubeProxyMode: v1alpha4.ProxyMode(s.Proxy),
+		},
+		KubeadmConfigPatches: m.patches(),
+	}
+	if s.Stay {
+		config.Networking.APIServerPort = 0
+	}
+	config.Nodes = append(config.Nodes, v1alpha4.Node{Role: v1alpha4.ControlPlaneRole, Image: s.Image})
+	for range s.Nodes - 1 {
+		config.Nodes = append(config.Nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: s.Image})
+	}
+	return config
+}
+
+// patches are those to kubeadm's configuration.
+func (m *maker) patches() []string {
+	var kubelet strings.Builder
+	kubelet.WriteString("kind: KubeletConfiguration\n")
+	minor := 0
+	if v := parseVersion(m.version); v != nil {
+		minor = v[1]
+	} else {
+		_, _ = fmt.Sscanf(m.version, "v1.%d", &minor) // what is not understood is taken for old
+	}
+	if m.cgroups == "1" && minor >= 31 {
+		kubelet.WriteString("failCgroupV1: false\n")
+	}
+	// A container that ended is started again at once, and not after minutes.
+	if minor >= 32 {
+		kubelet.WriteString("crashLoopBackOff: {maxContainerRestartPeriod: 1s}\n")
+		if minor < 35 {
+			kubelet.WriteString("featureGates: {KubeletCrashLoopBackOffMax: true}\n")
+		}
+	}
+	patches := []string{kubelet.String()}
+	if m.Spec.Nodes > 1 {
+		// Pods may run on the control plane too. Where there is nothing else, kind itself takes the taint away, and fails without one.
+		patches = append(patches, "kind: InitConfiguration\nnodeRegistration: {taints: []}\n")
+	}
+	return patches
+}

@@ -1,0 +1,178 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"sigs.k8s.io/kind/pkg/cluster"
+	kindexec "sigs.k8s.io/kind/pkg/exec"
+
+	"github.com/relapse-k8s/relapse/clusters/outside"
+	"github.com/relapse-k8s/relapse/harness/undo"
+)
+
+// environment is held by the one call of kind that is making nodes. Until they are made, kind looks into the process's environment: for
+// the name of the network, for proxies, and for the engine's client program.
+var environment sync.Mutex
+
+// networkEnv names the network that kind puts nodes on.
+const networkEnv = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
+
+// configEnv names the folder of the engine's client's configuration.
+const configEnv = "DOCKER_CONFIG"
+
+var proxyEnv = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
+
+// runKind makes nodes and has kubeadm make a cluster of them. kind knows no context: it ends when its containers are removed.
+func (m *maker) runKind() error {
+	dir, err := os.MkdirTemp(m.scratch(), "relapse-kind-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	release, err := m.setEnvironment(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
+	log, err := m.openLog("kind.log")
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	preparing := false
+	logger := &logger{w: log, status: func(text string) {
+		m.Spec.tell("kind: " + strings.ToLower(text))
+		// What comes after the nodes' making no longer needs the environment.
+		if preparing {
+			release()
+		}
+		preparing = preparing || strings.HasPrefix(text, "Preparing nodes")
+	}}
+	err = cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(logger)).Create(m.Spec.Name,
+		cluster.CreateWithV1Alpha4Config(m.kindConfig()), cluster.CreateWithRetain(true),
+		cluster.CreateWithKubeconfigPath(filepath.Join(dir, "kubeconfig")),
+		cluster.CreateWithDisplayUsage(false), cluster.CreateWithDisplaySalutation(false))
+	return explain(err)
+}
+
+// setEnvironment makes the process's environment what kind is to find, with a folder for the wrapper, until release is called.
+func (m *maker) setEnvironment(dir string) (release func(), err error) {
+	environment.Lock()
+	docker, err := exec.LookPath(m.engine.Program)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, m.engine.Program), []byte(m.wrapper(docker)), 0o755)
+	}
+	if err != nil {
+		environment.Unlock()
+		return nil, err
+	}
+	// kind takes proxies from the engine's configuration too; the wrapper puts that back for the engine's client.
+	restore := setEnv(map[string]string{
+		networkEnv: m.Network, "PATH": dir + string(os.PathListSeparator) + os.Getenv("PATH"), configEnv: dir,
+	}, proxyEnv)
+	return sync.OnceFunc(func() { restore(); environment.Unlock() }), nil
+}
+
+// scratch is a folder that goes with the run, also when the harness is killed; without a guard it is the usual one.
+func (m *maker) scratch() string {
+	if m.made.guard != nil {
+		return m.made.guard.State().Folder()
+	}
+	return ""
+}
+
+// wrapper is the engine's client as kind calls it: a cluster's containers get a label, and, unless they may send to the outside, no
+// proxies, and the DNS server of the place outside for names that the engine does not know itself. Left alone, the engine would ask the
+// machine's own server, past the fence.
+func (m *maker) wrapper(docker string) string {
+	config := "unset " + configEnv
+	if dir, ok := os.LookupEnv(configEnv); ok {
+		config = fmt.Sprintf("export %s='%s'", configEnv, dir)
+	}
+	extra := "--label " + undo.LabelInstance + "=" + m.instance
+	if !m.Spec.AllowEgress {
+		extra += " --dns " + outside.DNS + " --dns-search ."
+		for _, name := range proxyEnv {
+			extra += " --env " + name + "="
+		}
+	}
+	return fmt.Sprintf(`#!/bin/sh
+%s
+[ "$1" = run ] || exec '%s' "$@"
+shift
+exec '%[2]s' run %s "$@"
+`, config, docker, extra)
+}
+
+// setEnv sets and unsets environment variables, and returns what puts them back.
+func setEnv(set map[string]string, unset []string) (restore func()) {
+	var undo []func()
+	keep := func(name string) {
+		if old, ok := os.LookupEnv(name); ok {
+			undo = append(undo, func() { os.Setenv(name, old) })
+		} else {
+			undo = append(undo, func() { os.Unsetenv(name) })
+		}
+	}
+	for name, value := range set {
+		keep(name)
+		os.Setenv(name, value)
+	}
+	for _, name := range unset {
+		keep(name)
+		os.Unsetenv(name)
+	}
+	return func() {
+		for _, f := range undo {
+			f()
+		}
+	}
+}
+
+// lastLines is how much of a failed command's output an error carries.
+const lastLines = 15
+
+// explain gives an error of kind's the output of the command that failed, which its text lacks.
+func explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	failed := kindexec.RunErrorForError(err)
+	if failed == nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSpace(string(failed.Output)), "\n")
+	if cut := len(lines) - lastLines; cut > 0 {
+		lines = append([]string{fmt.Sprintf("(%d lines before)", cut)}, lines[cut:]...)
+	}
+	return fmt.Errorf("%w:\n%s", err, strings.Join(lines, "\n"))
+}
+
+// endKind removes the containers under kind until it gives up.
+func (m *maker) endKind(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
+	defer cancel()
+	var err error
+	for {
+		select {
+		case <-m.kind:
+			return nil
+		default:
+		}
+		err = m.containers().Undo(ctx)
+		select {
+		case <-m.kind:
+			return nil
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("kind did not give up within %s of its containers' end", endLimit), err)
+		case <-after(pollEvery):
+		}
+	}
+}

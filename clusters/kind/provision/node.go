@@ -1,0 +1,116 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/cluster/constants"
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
+)
+
+// kindProvider asks kind about clusters that are there.
+func kindProvider() *cluster.Provider { return cluster.NewProvider(cluster.ProviderWithDocker()) }
+
+// find fills in the nodes, and a client of the API server.
+func (c *Cluster) find(_ context.Context) error {
+	handles, err := kindProvider().ListInternalNodes(c.Spec.Name)
+	if err != nil {
+		return explain(err)
+	}
+	if c.Nodes, err = order(handles, c.Spec.Name); err != nil {
+		return err
+	}
+	if len(c.Nodes) == 0 {
+		return errors.New("it has no nodes any more")
+	}
+	text, err := kindProvider().KubeConfig(c.Spec.Name, false)
+	if err != nil {
+		return explain(err)
+	}
+	if c.Config, err = clientcmd.RESTConfigFromKubeConfig([]byte(text)); err != nil {
+		return err
+	}
+	// One harness asks for many things at once; nobody else does.
+	c.Config.QPS, c.Config.Burst = 100, 200
+	c.Client, err = kubernetes.NewForConfig(c.Config)
+	return err
+}
+
+// Kubeconfig is the configuration for kubectl on this machine.
+func (c *Cluster) Kubeconfig() (string, error) {
+	text, err := kindProvider().KubeConfig(c.Spec.Name, false)
+	return text, explain(err)
+}
+
+// order gives nodes the names by which scenarios know them: the workers by their numbers, and then the control plane.
+func order(handles []nodes.Node, name string) ([]Node, error) {
+	var all []Node
+	for _, handle := range handles {
+		role, err := handle.Role()
+		if err != nil {
+			return nil, explain(err)
+		}
+		node := Node{Container: handle.String(), Role: role}
+		ipv4, _, err := handle.IP()
+		if err != nil {
+			return nil, explain(err)
+		}
+		if ipv4 != "" { // a node that has ended has none
+			if node.Address, err = netip.ParseAddr(ipv4); err != nil {
+				return nil, fmt.Errorf("node %s: %w", node.Container, err)
+			}
+		}
+		all = append(all, node)
+	}
+	slices.SortFunc(all, func(a, b Node) int { return rank(a, name) - rank(b, name) })
+	for i := range all {
+		all[i].Name = fmt.Sprintf("node-%d", i+1)
+	}
+	return all, nil
+}
+
+// rank is a node's place: kind calls workers NAME-worker, NAME-worker2 and so on.
+func rank(n Node, name string) int {
+	if n.Role == constants.ControlPlaneNodeRoleValue {
+		return maxNodes + 1
+	}
+	number, err := strconv.Atoi(strings.TrimPrefix(n.Container, name+"-worker"))
+	if err != nil {
+		return 1
+	}
+	return number
+}
+
+// controlPlane is the node with the API server.
+func (c *Cluster) controlPlane() string {
+	return c.Spec.Name + "-" + constants.ControlPlaneNodeRoleValue
+}
+
+// run runs a command on a node and returns what it printed, errors included.
+func (c *Cluster) run(ctx context.Context, node, input string, argv ...string) (string, error) {
+	args := []string{"exec", "--privileged"}
+	if input != "" {
+		args = append(args, "--interactive")
+	}
+	cmd := exec.CommandContext(ctx, c.engine.Program, append(append(args, node), argv...)...)
+	if input != "" {
+		cmd.Stdin = strings.NewReader(input)
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// combined runs the engine's client and returns what it printed, errors included.
+func (c *Cluster) combined(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, c.engine.Program, args...).CombinedOutput()
+	return string(out), err
+}

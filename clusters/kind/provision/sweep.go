@@ -1,0 +1,115 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/relapse-k8s/relapse/harness/runstate"
+	"github.com/relapse-k8s/relapse/harness/undo"
+)
+
+// ownerRun is the key of the run's id among what is known of an owner.
+const ownerRun = runstate.EnvRun
+
+// labels are those of a cluster's network.
+func (m *maker) labels() map[string]string {
+	egress := "closed"
+	if m.Spec.AllowEgress {
+		egress = "open"
+	}
+	labels := map[string]string{
+		labelCluster: m.Spec.Name, undo.LabelInstance: m.instance, labelProxy: m.Spec.Proxy, labelCNI: m.Spec.CNI,
+		labelImage: m.Spec.Image, labelEgress: egress,
+	}
+	if m.made.guard != nil && !m.Spec.Stay {
+		for key, value := range m.made.guard.State().Ownership() {
+			labels[labelOwner+strings.ToLower(key)] = value
+		}
+	}
+	return labels
+}
+
+// ownerOf reads the run's environment back from labels.
+func ownerOf(labels map[string]string) map[string]string {
+	owner := map[string]string{}
+	for key, value := range labels {
+		if name, ok := strings.CutPrefix(key, labelOwner); ok {
+			owner[strings.ToUpper(name)] = value
+		}
+	}
+	return owner
+}
+
+// Sweep deletes clusters, containers and fences of runs that nobody looks after and that have no folder any more; those that have one
+// are in its journal. In a dry run it only says on w what there is. Where no engine answers there is nothing to find in it.
+func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err error) {
+	engine, noEngine := undo.FindEngine(ctx)
+	if noEngine != nil {
+		return nil, ctx.Err()
+	}
+	var errs []error
+	orphan := func(what string, remove func() error) {
+		verb := "removed"
+		if dry {
+			verb = "would remove"
+		} else if err := remove(); err != nil {
+			errs = append(errs, err)
+			return
+		}
+		found = append(found, what)
+		_, _ = fmt.Fprintln(w, verb, what) // what is said is returned too
+	}
+	clusters, err := list(ctx, engine)
+	errs = append(errs, err)
+	alive := map[string]bool{}
+	for _, c := range clusters {
+		if c.Run == "" || !runstate.Abandoned(c.owner) {
+			alive[c.Name] = true
+			continue
+		}
+		orphan(fmt.Sprintf("cluster %s of run %s, which has no folder any more", c.Name, c.Run), func() error {
+			return deletion(engine, c.Name, c.instance).undo(ctx)
+		})
+	}
+	if err != nil {
+		return found, errors.Join(errs...)
+	}
+	lost, err := lostContainers(ctx, engine, clusters)
+	errs = append(errs, err)
+	for _, name := range slices.Sorted(maps.Keys(lost)) {
+		orphan(fmt.Sprintf("containers of cluster %s, which has no network any more", name), func() error { return Delete(ctx, name) })
+	}
+	instances, err := fences()
+	if err != nil {
+		return found, errors.Join(errs...) // whoever may not see rules has made none
+	}
+	for _, instance := range instances {
+		if _, err := netlink.LinkByName(bridgeOf(instance)); errors.As(err, &netlink.LinkNotFoundError{}) {
+			orphan("fence "+fencePrefix+instance+", whose bridge is gone", func() error { return fenceRecord(instance).Undo(ctx) })
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+// lostContainers are relapse's own of clusters that have no network, by the cluster.
+func lostContainers(ctx context.Context, engine undo.Engine, clusters []Summary) (map[string]bool, error) {
+	text, err := engine.Run(ctx, "ps", "--all", "--filter", "label="+undo.LabelInstance, "--filter", "label="+undo.LabelKindCluster,
+		"--format", fmt.Sprintf("{{.Label %q}}", undo.LabelKindCluster))
+	if err != nil {
+		return nil, err
+	}
+	lost := map[string]bool{}
+	for _, name := range strings.Fields(text) {
+		if !slices.ContainsFunc(clusters, func(s Summary) bool { return s.Name == name }) && (Spec{Name: name}).Check() == nil {
+			lost[name] = true
+		}
+	}
+	return lost, nil
+}
