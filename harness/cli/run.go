@@ -146,7 +146,7 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 		return err
 	}
 	f.chooseSeed()
-	provider, err := f.provider(c.Context(), f.proxy, s.Topology.Nodes, f.tell(c))
+	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: s.Topology.Nodes, out: f.out, command: f.command(name), tell: f.tell(c)})
 	if err != nil {
 		return err
 	}
@@ -244,8 +244,8 @@ func (p patient) Read(buffer []byte) (int, error) {
 // command is what a person would type to run this again.
 func (f *runFlags) command(name string) []string {
 	command := []string{"relapse", "run", name, "--proxy", f.proxy}
-	if f.cluster != "lab" {
-		command = append(command, "--cluster", f.cluster)
+	if _, onKind := f.onKind(); onKind {
+		command = append(command, "--cluster", f.cluster, "--cni", f.cni)
 	}
 	if f.pauseAt != "" {
 		command = append(command, "--pause-at", f.pauseAt)

@@ -32,6 +32,15 @@ func (m *maker) kindConfig() *v1alpha4.Cluster {
 	return config
 }
 
+// proxyPatch has kube-proxy synchronize so often that what a scenario leaves behind is gone soon, and say on the node's address
+// when it did: the API server asks it there. Both settings are the same in all modes.
+const proxyPatch = `kind: KubeProxyConfiguration
+metricsBindAddress: 0.0.0.0:10249
+iptables: {syncPeriod: 2s, minSyncPeriod: 1s}
+nftables: {syncPeriod: 2s, minSyncPeriod: 1s}
+ipvs: {syncPeriod: 2s, minSyncPeriod: 1s}
+`
+
 // patches are those to kubeadm's configuration.
 func (m *maker) patches() []string {
 	var kubelet strings.Builder
@@ -52,7 +61,7 @@ func (m *maker) patches() []string {
 			kubelet.WriteString("featureGates: {KubeletCrashLoopBackOffMax: true}\n")
 		}
 	}
-	patches := []string{kubelet.String()}
+	patches := []string{kubelet.String(), proxyPatch}
 	if m.Spec.Nodes > 1 {
 		// Pods may run on the control plane too. Where there is nothing else, kind itself takes the taint away, and fails without one.
 		patches = append(patches, "kind: InitConfiguration\nnodeRegistration: {taints: []}\n")
