@@ -6,6 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +28,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/fingerprint"
 	"github.com/relapse-k8s/relapse/harness/probes"
 	"github.com/relapse-k8s/relapse/harness/program"
 	"github.com/relapse-k8s/relapse/harness/readers"
@@ -224,6 +229,7 @@ func TestOnARealCluster(t *testing.T) {
 	})
 	t.Run("changes", func(t *testing.T) { c.in(t).tryChanges(client, watcher) })
 	t.Run("node", func(t *testing.T) { c.in(t).tryNode() })
+	t.Run("spdy", func(t *testing.T) { c.in(t).trySPDY(client) })
 	t.Run("killed agent", func(t *testing.T) { c.in(t).killAgent(client, watcher) })
 	t.Run("killed harness", func(t *testing.T) { c.in(t).killHarness(client, watcher) })
 	t.Run("restart", func(t *testing.T) { c.in(t).tryRestart(watcher) })
@@ -288,9 +294,16 @@ func (c *realCluster) tryChanges(pod *corev1.Pod, watcher *agent.Conn) {
 	resolv, err := says(t, watcher, "cat /etc/resolv.conf")()
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(resolv).To(ContainSubstring("ndots:5"))
+	state := func() fingerprint.Fingerprint {
+		f, err := readers.TakeFingerprint.Call(t.Context(), watcher, fingerprint.Options{}, nil)
+		g.Expect(err).NotTo(HaveOccurred())
+		return f
+	}
+	before := state()
 	conn := c.agent(pod)
 	g.Expect(c.apply(conn, "sysctl", `{"key": "net.ipv4.conf.all.log_martians", "value": "1"}`)).To(Succeed())
 	g.Expect(c.apply(conn, "drop-invalid", `{"chain": "input"}`)).To(Succeed())
+	g.Expect(fingerprint.Diff(before, state())).To(HaveLen(2))
 	g.Expect(c.apply(conn, "dns-config", `{"options": ["ndots:2", "single-request-reopen"]}`)).To(Succeed())
 	g.Expect(c.apply(conn, "hold-fin", `{"port": 8080, "maxHold": "1s"}`)).To(Succeed())
 	g.Expect(says(t, watcher, "sysctl net.ipv4.conf.all.log_martians")()).To(HaveSuffix("= 1\n"))
@@ -305,6 +318,7 @@ func (c *realCluster) tryChanges(pod *corev1.Pod, watcher *agent.Conn) {
 	conn.Close()
 	<-conn.Gone()
 	t.Logf("undone and ended in %s", since(begin))
+	g.Expect(fingerprint.Diff(before, state())).To(BeEmpty())
 	g.Expect(says(t, watcher, "sysctl net.ipv4.conf.all.log_martians")()).To(HaveSuffix("= 0\n"))
 	g.Expect(says(t, watcher, "nft list ruleset")()).To(Equal(ruleset))
 	g.Expect(c.on(pod.Spec.NodeName, "crictl", "exec", id, "cat", "/etc/resolv.conf")).To(Equal(resolv))
@@ -319,11 +333,52 @@ func (c *realCluster) tryNode() {
 	before := c.on(c.nodes[0], "sysctl", "-n", key)
 	g.Expect(c.apply(conn, "sysctl", `{"key": "`+key+`", "value": "77"}`)).To(Succeed())
 	g.Expect(c.on(c.nodes[0], "sysctl", "-n", key)).To(Equal("77\n"))
+	// What listens on a port below 1024, and what sees packets.
+	g.Expect(program.Start.Call(t.Context(), conn, program.Spec{
+		Name: "dns", Argv: []string{"/relapse-coredns", "--conf", "/run/relapse/dns/Corefile"},
+		Files: map[string]string{"/run/relapse/dns/Corefile": strings.Replace(corefile, "{\n", "{\n    bind 127.0.0.99\n", 1)},
+	}, nil)).Error().NotTo(HaveOccurred())
+	g.Expect(program.Send.Call(t.Context(), conn, program.Input{Name: "dns", Expect: `"synced":0`}, nil)).Error().NotTo(HaveOccurred())
+	seen, stop := context.WithCancel(t.Context())
+	g.Expect(readers.Capture.Call(seen, conn, readers.Capturing{Link: "eth0", Snap: 100, Most: 10}, func(readers.Packet) { stop() })).To(BeNumerically(">", 0))
 	g.Expect(c.apply(conn, "conntrack-occupy", `{"leave": 200000}`)).To(Succeed())
 	g.Expect(c.apply(conn, "conntrack-max", `{"value": 100000}`)).NotTo(Succeed())
 	conn.Close()
 	<-conn.Gone()
 	g.Expect(c.on(c.nodes[0], "sysctl", "-n", key)).To(Equal(before))
+}
+
+// trySPDY dials through a proxy that knows nothing of WebSocket.
+func (c *realCluster) trySPDY(pod *corev1.Pod) {
+	g := NewWithT(c.t)
+	one := rest.CopyConfig(c.config)
+	one.NextProtos = []string{"http/1.1"} // HTTP/2 has no upgrades
+	transport, err := rest.TransportFor(one)
+	g.Expect(err).NotTo(HaveOccurred())
+	target, err := url.Parse(c.config.Host)
+	g.Expect(err).NotTo(HaveOccurred())
+	forward := httputil.NewSingleHostReverseProxy(target)
+	forward.Transport = transport
+	var upgrades sync.Map
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		upgrades.Store(strings.ToLower(r.Header.Get("Upgrade")), true)
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			http.Error(w, "not understood", http.StatusBadRequest)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	config := &rest.Config{Host: proxy.URL, QPS: -1}
+	client, err := kubernetes.NewForConfig(config)
+	g.Expect(err).NotTo(HaveOccurred())
+	conn, err := agents.Dial(c.t.Context(), config, client, pod.Spec.NodeName, "pod/client", nil, "pod", containerID(pod), "20261121-000000-abcd", "pod/client")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(says(c.t, conn, "sysctl net.ipv4.ip_forward")()).To(HavePrefix("net.ipv4.ip_forward = "))
+	conn.Close()
+	<-conn.Gone()
+	_, spdy := upgrades.Load("spdy/3.1")
+	g.Expect(spdy).To(BeTrue())
 }
 
 // owners are the agents that have a journal on a node.

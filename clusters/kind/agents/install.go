@@ -137,12 +137,9 @@ func Uninstall(ctx context.Context, client kubernetes.Interface) error {
 	tick := time.NewTicker(installEvery)
 	defer tick.Stop()
 	for {
-		err := client.CoreV1().Namespaces().Delete(ctx, namespace, metav1.DeleteOptions{})
-		if apierrors.IsNotFound(err) {
+		err := removeOnce(ctx, client)
+		if errors.Is(err, errGone) {
 			return nil
-		}
-		if apierrors.IsConflict(err) { // it is being deleted
-			err = nil
 		}
 		select {
 		case <-tick.C:
@@ -150,4 +147,30 @@ func Uninstall(ctx context.Context, client kubernetes.Interface) error {
 			return fmt.Errorf("take the agents away: namespace %s is still there: %w", namespace, errors.Join(err, context.Cause(ctx)))
 		}
 	}
+}
+
+// errGone is the end of an Uninstall.
+var errGone = errors.New("gone")
+
+// removeOnce goes one step further. The namespace goes last: while there are pods in it, it is looked at again after many seconds only.
+func removeOnce(ctx context.Context, client kubernetes.Interface) error {
+	err := client.AppsV1().DaemonSets(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return err
+	}
+	pods, err := podsOf(ctx, client, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	if len(pods) > 0 {
+		return fmt.Errorf("%d of its pods are there", len(pods))
+	}
+	err = client.CoreV1().Namespaces().Delete(ctx, namespace, metav1.DeleteOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return errGone
+	case apierrors.IsConflict(err): // it is being deleted
+		return nil
+	}
+	return err
 }
