@@ -130,7 +130,7 @@ func (m *maker) enclose(ctx context.Context) error {
 		if err := m.made.before(ctx, fenceRecord(m.instance)); err != nil {
 			return err
 		}
-		if err := fence(m.instance); err != nil {
+		if err := fence(m.instance, m.Subnet); err != nil {
 			return err
 		}
 	}

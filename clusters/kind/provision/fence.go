@@ -3,20 +3,26 @@ package provision
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"github.com/relapse-k8s/relapse/harness/nftrule"
 	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
 // A packet to a ClusterIP that no rule catches leaves its node by the default route, and then the machine: to whatever answers there.
-// The fence refuses everything that is forwarded between the nodes' bridge and any other link. What passes: packets between nodes, also
-// where the kernel shows bridged ones to the rules; connections of this machine's own to nodes, such as to the API server; what nodes
-// send to this machine's own addresses.
+// The fence keeps back everything that is forwarded between the nodes' bridge and any other link. A node is told at once; a packet that
+// comes from another address than a node's is dropped without a word, because the answer would be sent there, past the fence. (Answers
+// of the API server to a pod that has just gone have the Service's address.)
+//
+// What passes: packets between nodes, also where the kernel shows bridged ones to the rules; connections of this machine's own to nodes,
+// such as to the API server; what nodes send to this machine's own addresses.
 
 const fencePrefix = undo.Prefix + "_fence_"
 
@@ -33,28 +39,34 @@ func fenceRecord(instance string) undo.Record {
 // beforeFilter is ahead of the chains of engines and firewalls, at 0, which would drop packets without a word.
 const beforeFilter nftables.ChainPriority = -10
 
-// fence puts up the fence around a bridge. The sender is told at once: administratively prohibited.
-func fence(instance string) error {
+// fence puts up the fence around a bridge, behind which nodes have addresses of this network.
+func fence(instance string, nodes netip.Prefix) error {
 	conn, err := nftables.New()
 	if err != nil {
 		return fmt.Errorf("fence: nftables: %w", err)
 	}
 	table := conn.AddTable(fenceTable(instance))
-	chain := conn.AddChain(&nftables.Chain{
-		Name: "forward", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityRef(beforeFilter),
-	})
-	link := func(key expr.MetaKey, op expr.CmpOp) []expr.Any {
-		name := make([]byte, unix.IFNAMSIZ)
-		copy(name, bridgeOf(instance))
-		return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: name}}
+	chain := func(name string, hook *nftables.ChainHook) func(exprs ...[]expr.Any) {
+		chain := conn.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityRef(beforeFilter),
+		})
+		return func(exprs ...[]expr.Any) {
+			conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: slices.Concat(exprs...)})
+		}
 	}
-	for _, from := range [][]expr.Any{
-		append(link(expr.MetaKeyIIFNAME, expr.CmpOpEq), link(expr.MetaKeyOIFNAME, expr.CmpOpNeq)...),
-		append(link(expr.MetaKeyOIFNAME, expr.CmpOpEq), link(expr.MetaKeyIIFNAME, expr.CmpOpNeq)...),
-	} {
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(from,
-			&expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED})})
-	}
+	in, out := iface(expr.MetaKeyIIFNAME, instance), iface(expr.MetaKeyOIFNAME, instance)
+	ipv4 := []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.NFPROTO_IPV4}}}
+	fromNode := slices.Concat(ipv4, nftrule.Address(nftrule.Source, expr.CmpOpEq, nodes))
+	fromElsewhere := slices.Concat(ipv4, nftrule.Address(nftrule.Source, expr.CmpOpNeq, nodes))
+	refuse := []expr.Any{&expr.Counter{}, &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}}
+	drop := []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}}
+
+	forward := chain("forward", nftables.ChainHookForward)
+	forward(in(expr.CmpOpEq), out(expr.CmpOpNeq), fromNode, refuse)
+	forward(in(expr.CmpOpEq), out(expr.CmpOpNeq), drop)
+	forward(in(expr.CmpOpNeq), out(expr.CmpOpEq), drop)
+	input := chain("input", nftables.ChainHookInput)
+	input(in(expr.CmpOpEq), fromElsewhere, drop)
 	if err := conn.Flush(); err != nil {
 		if errors.Is(err, os.ErrPermission) {
 			return fmt.Errorf("the fence around the nodes needs root: %w", err)
@@ -62,6 +74,15 @@ func fence(instance string) error {
 		return fmt.Errorf("fence: nftables: %w", err)
 	}
 	return nil
+}
+
+// iface matches the name of a packet's link with the instance's bridge.
+func iface(key expr.MetaKey, instance string) func(expr.CmpOp) []expr.Any {
+	return func(op expr.CmpOp) []expr.Any {
+		name := make([]byte, unix.IFNAMSIZ)
+		copy(name, bridgeOf(instance))
+		return []expr.Any{&expr.Meta{Key: key, Register: 1}, &expr.Cmp{Op: op, Register: 1, Data: name}}
+	}
 }
 
 // fences lists the instances that have a fence here.
@@ -83,7 +104,7 @@ func fences() ([]string, error) {
 	return instances, nil
 }
 
-// Refused is how many packets the fence has refused; with a cluster that may send to the outside it is 0.
+// Refused is how many packets the fence has kept back; with a cluster that may send to the outside it is 0.
 func (c *Cluster) Refused() (uint64, error) {
 	if c.Spec.AllowEgress {
 		return 0, nil
@@ -96,14 +117,16 @@ func refused(instance string) (packets uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("nftables: %w", err)
 	}
-	rules, err := conn.GetRules(fenceTable(instance), &nftables.Chain{Name: "forward"})
-	if err != nil {
-		return 0, fmt.Errorf("fence %s%s: %w", fencePrefix, instance, err)
-	}
-	for _, rule := range rules {
-		for _, e := range rule.Exprs {
-			if counter, ok := e.(*expr.Counter); ok {
-				packets += counter.Packets
+	for _, chain := range []string{"forward", "input"} {
+		rules, err := conn.GetRules(fenceTable(instance), &nftables.Chain{Name: chain})
+		if err != nil {
+			return 0, fmt.Errorf("fence %s%s: %w", fencePrefix, instance, err)
+		}
+		for _, rule := range rules {
+			for _, e := range rule.Exprs {
+				if counter, ok := e.(*expr.Counter); ok {
+					packets += counter.Packets
+				}
 			}
 		}
 	}
