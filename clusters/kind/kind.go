@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+
+	"k8s.io/klog/v2"
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
@@ -60,7 +63,12 @@ type Kind struct {
 }
 
 // New returns a Kind.
-func New(o Options) *Kind { return &Kind{Options: o} }
+func New(o Options) *Kind {
+	// What the Kubernetes packages log is not for the terminal; errors that matter are returned.
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+	return &Kind{Options: o}
+}
 
 // Name is kind.
 func (k *Kind) Name() string { return "kind" }
@@ -254,7 +262,7 @@ func (k *Kind) Differences() []string {
 		"Pods of a scenario run relapse's own image, put together from this machine's files; their programs are children of a supervisor, which restart-container and the log readers speak to. A rollout would make new pods.",
 		"Pods are told their node by a nodeSelector, in turn as in the lab, so that a scenario finds them where it expects them.",
 		"CoreDNS asks a DNS server of relapse's own about names outside of the cluster, and no packet gets past the engine's bridge to this machine's networks.",
-		"kube-proxy synchronizes every few seconds at least, where 30 seconds are usual, and the kubelet starts containers again after one second at most.",
+		"The kubelet starts a container that ended again after one second at most.",
 		"A changed dnsConfig rewrites the pod's resolv.conf in place, where a cluster would make new pods.",
 	}
 }

@@ -6,41 +6,61 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Settle waits until every kube-proxy has synchronized twice: what the first finds stale, such as the chains of a Service that has
-// gone, the next one removes.
-func (c *cluster) Settle(ctx context.Context) error { return c.kind.settle(ctx, 2) }
+// Settle lets every kube-proxy synchronize until what is stale has gone: the chains of a Service that was deleted are removed at a
+// synchronization a second or more after it. Source: Kubernetes pkg/proxy/nftables/proxier.go (staleChains).
+func (c *cluster) Settle(ctx context.Context) error { return c.kind.settle(ctx) }
 
-// settle waits until every kube-proxy has synchronized some times more. Without a kube-proxy there is nothing to wait for.
-func (k *Kind) settle(ctx context.Context, times int) error {
+// settleName is a Service without endpoints, for kube-proxy to have something to do.
+const settleName = "relapse-settle"
+
+// settle makes kube-proxies synchronize twice, with and without a Service that nobody uses. Without kube-proxy there is nothing to do.
+func (k *Kind) settle(ctx context.Context) error {
 	if k.cluster.Spec.Proxy == "none" {
 		return nil
 	}
-	for range times {
-		before, err := k.lastSyncs(ctx)
-		if err != nil {
+	services := k.cluster.Client.CoreV1().Services(metav1.NamespaceDefault)
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: settleName, Labels: map[string]string{runLabel: settleName}}}
+	service.Spec.Ports = []corev1.ServicePort{{Port: 9}}
+	for _, touch := range []func() error{
+		func() error {
+			_, err := services.Create(ctx, service, metav1.CreateOptions{FieldManager: manager})
 			return err
-		}
-		err = eventually(ctx, settleLimit, func(ctx context.Context) (string, error) {
-			now, err := k.lastSyncs(ctx)
-			if err != nil {
-				return "", err
-			}
-			var late []string
-			for node, at := range before {
-				if now[node] <= at {
-					late = append(late, fmt.Sprintf("kube-proxy on %s has not synchronized since %.3f", node, at))
-				}
-			}
-			return strings.Join(late, "; "), nil
-		})
-		if err != nil {
-			return err
+		},
+		func() error { return services.Delete(ctx, settleName, metav1.DeleteOptions{}) },
+	} {
+		if err := k.synchronized(ctx, touch); err != nil {
+			return fmt.Errorf("service %s: %w", settleName, err)
 		}
 	}
 	return nil
+}
+
+// synchronized touches a Service and waits until every kube-proxy has synchronized since.
+func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
+	before, err := k.lastSyncs(ctx)
+	if err != nil {
+		return err
+	}
+	if err := touch(); err != nil {
+		return err
+	}
+	return eventually(ctx, settleLimit, func(ctx context.Context) (string, error) {
+		now, err := k.lastSyncs(ctx)
+		if err != nil {
+			return "", err
+		}
+		var late []string
+		for node, at := range before {
+			if now[node] <= at {
+				late = append(late, fmt.Sprintf("kube-proxy on %s has not synchronized since %.3f", node, at))
+			}
+		}
+		return strings.Join(late, "; "), nil
+	})
 }
 
 // lastSyncs asks each kube-proxy when it synchronized last, in seconds since 1970, by node.

@@ -32,14 +32,8 @@ func (m *maker) kindConfig() *v1alpha4.Cluster {
 	return config
 }
 
-// proxyPatch has kube-proxy synchronize so often that what a scenario leaves behind is gone soon, and say on the node's address
-// when it did: the API server asks it there. Both settings are the same in all modes.
-const proxyPatch = `kind: KubeProxyConfiguration
-metricsBindAddress: 0.0.0.0:10249
-iptables: {syncPeriod: 2s, minSyncPeriod: 1s}
-nftables: {syncPeriod: 2s, minSyncPeriod: 1s}
-ipvs: {syncPeriod: 2s, minSyncPeriod: 1s}
-`
+// proxyPatch has kube-proxy say on the node's address when it synchronized: the API server asks it there.
+const proxyPatch = "kind: KubeProxyConfiguration\nmetricsBindAddress: 0.0.0.0:10249\n"
 
 // patches are those to kubeadm's configuration.
 func (m *maker) patches() []string {
