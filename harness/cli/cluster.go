@@ -58,10 +58,12 @@ func completeClusters(c *cobra.Command, _ []string, _ string) ([]string, cobra.S
 }
 
 // failed gives errors of clusters their exit code.
-func failed(err error) error {
+func failed(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case ctx.Err() != nil:
+		return coded{exitInconclusive, err}
 	case errors.Is(err, clusters.ErrMissing):
 		return coded{exitSkipped, err}
 	}
@@ -86,8 +88,8 @@ The nodes' image is the one that make node-image made, or kind's own; nothing is
 downloaded. --images DIR loads the archives in a folder into the nodes, and one
 that holds the nodes' image into the engine.
 
-Exit codes: 0; 1 where it did not get ready; 4 where this machine lacks an
-engine or an image.`,
+Exit codes: 0; 1 where it did not get ready; 3 after Ctrl-C; 4 where this machine
+lacks an engine or an image.`,
 		Example: `  relapse cluster create --nodes 2
   relapse cluster create --name old --proxy iptables --node-image kindest/node:v1.33.0
   relapse cluster create --images ./archives --kubeconfig ./kubeconfig`,
@@ -149,7 +151,7 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 	f.spec.Progress = func(doing string) { fmt.Fprintf(out, "%6.1fs  %s\n", time.Since(start).Seconds(), doing) }
 	cluster, err := f.guarded(c.Context(), bin)
 	if err != nil {
-		return failed(err)
+		return failed(c.Context(), err)
 	}
 	f.spec.Progress("ready")
 	text, err := cluster.Kubeconfig()
@@ -157,7 +159,7 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 		err = os.WriteFile(f.kubeconfig, []byte(text), 0o600)
 	}
 	if err != nil {
-		return failed(err)
+		return failed(c.Context(), err)
 	}
 	name := strings.TrimPrefix(f.spec.Name, "relapse-")
 	p := page{w: out, width: width(out)}

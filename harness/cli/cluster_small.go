@@ -87,7 +87,7 @@ func newClusterDelete() *cobra.Command {
 				}
 				errs = append(errs, err)
 			}
-			return failed(errors.Join(errs...))
+			return failed(c.Context(), errors.Join(errs...))
 		},
 	}
 	nameFlag(c, &name)
@@ -158,7 +158,7 @@ func newClusterLoad() *cobra.Command {
 				err = cluster.Load(c.Context(), archives...)
 			}
 			if err != nil {
-				return failed(err)
+				return failed(c.Context(), err)
 			}
 			fmt.Fprintf(c.OutOrStdout(), "loaded into %d nodes\n", len(cluster.Nodes))
 			return nil

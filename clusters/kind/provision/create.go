@@ -20,6 +20,8 @@ const (
 	nodesLimit = 6 * time.Minute
 	// readyLimit is how long a cluster may take to get ready after that, where nothing else was said.
 	readyLimit = 3 * time.Minute
+	// proxyLimit is how long kube-proxy may take to write its first rules.
+	proxyLimit = time.Minute
 	// endLimit is how long kind may take to give up.
 	endLimit = time.Minute
 	// collectLimit bounds the looking around after a failure.
@@ -144,7 +146,7 @@ func (m *maker) makeNodes(ctx context.Context) error {
 	m.started = true
 	go func() {
 		defer close(m.kind)
-		err = m.runKind()
+		err = m.runKind(ctx)
 	}()
 	limit := time.NewTimer(nodesLimit)
 	defer limit.Stop()
@@ -163,6 +165,11 @@ func (m *maker) loadAll(ctx context.Context) error { return m.Load(ctx, m.archiv
 func (m *maker) install(ctx context.Context) error {
 	if m.plugin.Install == nil {
 		return nil
+	}
+	// A pod that starts before there are rules has its first packets to the API server go astray, and connection tracking sends those
+	// that follow after them: CoreDNS would wait for half a minute.
+	if err := m.waitFor(ctx, proxyLimit, func(ctx context.Context) (string, error) { return m.lacksRules(ctx, apiService) }); err != nil {
+		return err
 	}
 	on := cni.Nodes{Client: m.Client, PodCIDR: PodCIDR, Run: m.run}
 	for _, node := range m.Nodes {

@@ -93,14 +93,15 @@ func (m *maker) nodeImage(ctx context.Context) error {
 	if tag, _, ok := strings.Cut(image, "@"); ok {
 		names = append(names, tag)
 	}
-	var errs []error
 	for _, name := range names {
 		_, err := m.engine.Run(ctx, "image", "inspect", "--format", "{{.Id}}", name)
 		if err == nil {
 			m.Spec.Image = name
 			return nil
 		}
-		errs = append(errs, err)
+		if !strings.Contains(strings.ToLower(err.Error()), "no such image") {
+			return err
+		}
 	}
 	bring := "docker pull " + image
 	if m.Spec.Image == "" || strings.HasPrefix(m.Spec.Image, ownImage+":") {
@@ -109,7 +110,7 @@ func (m *maker) nodeImage(ctx context.Context) error {
 			bring = "make node-image"
 		}
 	}
-	return fmt.Errorf("the engine does not have the nodes' image %s: %s, or --images with a folder that has its archive: %w", image, bring, errs[0])
+	return fmt.Errorf("the engine does not have the nodes' image %s: %s, or --images with a folder that has its archive", image, bring)
 }
 
 // lookInto reads from the nodes' image what is to be known before nodes are made of it, without running anything of it.

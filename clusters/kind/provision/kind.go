@@ -30,7 +30,7 @@ const configEnv = "DOCKER_CONFIG"
 var proxyEnv = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
 
 // runKind makes nodes and has kubeadm make a cluster of them. kind knows no context: it ends when its containers are removed.
-func (m *maker) runKind() error {
+func (m *maker) runKind(ctx context.Context) error {
 	dir, err := os.MkdirTemp(m.scratch(), "relapse-kind-")
 	if err != nil {
 		return err

@@ -12,8 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// clusterDNS is the address that kubeadm gives the DNS Service.
-const clusterDNS = "10.96.0.10"
+// service is one of those that every cluster has.
+type service struct{ name, address string }
+
+var (
+	apiService = service{"default/kubernetes:https", "10.96.0.1"}
+	dnsService = service{"kube-system/kube-dns:dns", "10.96.0.10"}
+)
 
 // imageGrace is how long the kubelet may say that an image is missing before it is believed: it may not have looked since archives
 // were loaded.
@@ -21,12 +26,39 @@ const imageGrace = 15 * time.Second
 
 // waitReady waits until everything is seen to be ready.
 func (c *Cluster) waitReady(ctx context.Context, limit time.Duration) error {
+	var since time.Time
+	return c.waitFor(ctx, limit, func(ctx context.Context) (string, error) {
+		lacks, err := c.lacks(ctx)
+		if err == nil && lacks == "" || c.Spec.AllowEgress {
+			return lacks, err
+		}
+		switch images := c.missingImages(ctx); {
+		case len(images) == 0:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > imageGrace:
+			return "", fatal{fmt.Errorf("the nodes lack an image, and cannot get it through the fence: %s; "+
+				"relapse cluster create --images DIR brings archives", strings.Join(images, ", "))}
+		}
+		return lacks, err
+	})
+}
+
+// fatal is the error of what no waiting helps against.
+type fatal struct{ error }
+
+// waitFor waits until nothing is lacking any more. A failed look is no end.
+func (c *Cluster) waitFor(ctx context.Context, limit time.Duration, look func(context.Context) (lacks string, err error)) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	last, missing := "nothing yet", time.Time{}
+	last := "nothing yet"
 	for {
-		lacks, err := c.lacks(limited)
+		lacks, err := look(limited)
+		var end fatal
 		switch {
+		case errors.As(err, &end):
+			return end.error
 		case err != nil && limited.Err() != nil:
 			// What was seen before says more than that there was no time to look again.
 		case err != nil:
@@ -36,18 +68,11 @@ func (c *Cluster) waitReady(ctx context.Context, limit time.Duration) error {
 		default:
 			last = lacks
 		}
-		if images := c.missingImages(limited); len(images) == 0 {
-			missing = time.Time{}
-		} else if missing.IsZero() {
-			missing = time.Now()
-		} else if !c.Spec.AllowEgress && time.Since(missing) > imageGrace {
-			return fmt.Errorf("the nodes lack an image, and cannot get it through the fence: %s; "+
-				"relapse cluster create --images DIR brings archives, relapse cluster load ARCHIVE too", strings.Join(images, ", "))
-		}
 		select {
-		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), fmt.Errorf("last seen: %s", last))
 		case <-limited.Done():
+			if ctx.Err() != nil {
+				return fmt.Errorf("%w; last seen: %s", context.Cause(ctx), last)
+			}
 			return fmt.Errorf("not ready after %s; last seen: %s", limit, last)
 		case <-after(pollEvery):
 		}
@@ -134,30 +159,52 @@ func (c *Cluster) lacksProxy(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// synced prints the rules by which a node forwards to Services that have endpoints.
-var synced = map[string]string{
-	"iptables": "iptables-save -t nat | grep -F 'kube-system/kube-dns:dns ' | grep -F KUBE-SVC",
+// rules prints, by kube-proxy's mode, the rules by which a node forwards to Services that have endpoints.
+var rules = map[string]string{
+	"iptables": "iptables-save -t nat | grep -F -- '-A KUBE-SERVICES'",
 	"nftables": "nft list map ip kube-proxy service-ips",
-	"ipvs":     "ipvsadm-save -n 2>/dev/null || ip -4 address show dev kube-ipvs0",
+	"ipvs":     "ip -4 address show dev kube-ipvs0",
+}
+
+// wrote says whether those of a Service are among them.
+func (s service) wrote(rules string) bool {
+	for line := range strings.Lines(rules) {
+		for word := range strings.FieldsSeq(line) {
+			if word == s.address || strings.HasPrefix(word, s.address+"/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lacksRules looks for kube-proxy's rules for a Service on every node.
+func (c *Cluster) lacksRules(ctx context.Context, s service) (string, error) {
+	show := rules[c.Spec.Proxy]
+	if show == "" {
+		return "", nil
+	}
+	for _, node := range c.Nodes {
+		out, err := c.run(ctx, node.Container, "", "sh", "-c", show)
+		if err != nil || !s.wrote(out) {
+			return fmt.Sprintf("kube-proxy has not written its rules for %s on node %s%s", s.name, node.Container, c.podTrouble(ctx, "k8s-app=kube-proxy")), ctx.Err()
+		}
+	}
+	return "", nil
 }
 
 // lacksOnNodes looks at what only the nodes themselves know: the CNI's configuration, and kube-proxy's rules for CoreDNS.
 func (c *Cluster) lacksOnNodes(ctx context.Context) (string, error) {
 	for _, node := range c.Nodes {
-		if c.Spec.CNI != "none" {
-			out, err := c.run(ctx, node.Container, "", "sh", "-c", "ls /etc/cni/net.d/*.conf*")
-			if err != nil {
-				return fmt.Sprintf("node %s has no CNI configuration: %s", node.Container, strings.TrimSpace(out)), ctx.Err()
-			}
+		if c.Spec.CNI == "none" {
+			break
 		}
-		if show := synced[c.Spec.Proxy]; show != "" {
-			out, err := c.run(ctx, node.Container, "", "sh", "-c", show)
-			if err != nil || !strings.Contains(out, clusterDNS) && c.Spec.Proxy != "iptables" {
-				return fmt.Sprintf("kube-proxy has not written its rules for CoreDNS on node %s", node.Container), ctx.Err()
-			}
+		out, err := c.run(ctx, node.Container, "", "sh", "-c", "ls /etc/cni/net.d/*.conf*")
+		if err != nil {
+			return fmt.Sprintf("node %s has no CNI configuration: %s", node.Container, strings.TrimSpace(out)), ctx.Err()
 		}
 	}
-	return "", nil
+	return c.lacksRules(ctx, dnsService)
 }
 
 // missingImages lists images that the kubelets say they cannot get.

@@ -249,19 +249,27 @@ func TestInterruptedCreation(t *testing.T) {
 func TestKilledInCreation(t *testing.T) {
 	realEngine(t)
 	for range rounds() {
-		killOnce(t, time.Duration(rand.Int64N(int64(upTo))), false)
+		killOnce(t, time.Duration(rand.Int64N(int64(upTo))), false, false)
 	}
 }
 
 func TestKilledWithTheGuardInCreation(t *testing.T) {
 	realEngine(t)
 	for range rounds() {
-		killOnce(t, time.Duration(rand.Int64N(int64(upTo))), true)
+		killOnce(t, time.Duration(rand.Int64N(int64(upTo))), true, false)
 	}
 }
 
-// killOnce kills a harness that is making a cluster, and perhaps its guard too, upon which relapse clean puts things in order.
-func killOnce(t *testing.T, moment time.Duration, guardToo bool) {
+func TestKilledWithTheGuardAndItsJournal(t *testing.T) {
+	realEngine(t)
+	for range rounds() {
+		killOnce(t, 2*time.Second+time.Duration(rand.Int64N(int64(upTo))), true, true)
+	}
+}
+
+// killOnce kills a harness that is making a cluster, and perhaps its guard too, upon which relapse clean puts things in order, also where
+// the journal is lost.
+func killOnce(t *testing.T, moment time.Duration, guardToo, journalToo bool) {
 	t.Helper()
 	g := NewWithT(t)
 	cmd := exec.Command(os.Args[0])
@@ -293,6 +301,10 @@ func killOnce(t *testing.T, moment time.Duration, guardToo bool) {
 	g.Expect(cmd.Process.Kill()).To(Succeed())
 	killed := time.Now()
 	_ = cmd.Wait()
+	if journalToo {
+		g.Expect(os.RemoveAll(os.Getenv(runstate.EnvDir))).To(Succeed())
+		g.Expect(os.Mkdir(os.Getenv(runstate.EnvDir), 0o700)).To(Succeed())
+	}
 	if guardToo {
 		g.Eventually(func() error {
 			var said bytes.Buffer
