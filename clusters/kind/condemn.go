@@ -15,6 +15,9 @@ import (
 
 // look remembers how the nodes look without a workload.
 func (k *Kind) look(ctx context.Context) (err error) {
+	if err := k.settle(ctx); err != nil {
+		return err
+	}
 	k.pristine, err = k.fingerprints(ctx)
 	return err
 }
@@ -39,6 +42,9 @@ func (k *Kind) fingerprints(ctx context.Context) (map[string]fingerprint.Fingerp
 
 // judge condemns the cluster where a workload could not be taken away, or has left the nodes unlike they were before.
 func (k *Kind) judge(ctx context.Context, err error) {
+	if err == nil {
+		err = k.settle(ctx)
+	}
 	if err == nil {
 		err = eventually(ctx, sameLimit, k.changed)
 	}

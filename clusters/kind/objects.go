@@ -115,14 +115,14 @@ func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte
 	return json.Marshal(object)
 }
 
-// remove deletes an object at once; what is not there is deleted already.
+// remove deletes an object; what is not there is deleted already.
 func (o *objects) remove(ctx context.Context, kind, namespace, name string) error {
 	resource, err := o.named(kind, namespace)
 	if err != nil {
 		return err
 	}
-	now, background := int64(0), metav1.DeletePropagationBackground
-	err = resource.Delete(ctx, name, metav1.DeleteOptions{GracePeriodSeconds: &now, PropagationPolicy: &background})
+	background := metav1.DeletePropagationBackground
+	err = resource.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &background})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete %s %s: %w", kind, name, err)
 	}

@@ -106,9 +106,10 @@ func (p *preparer) pod(owner string, spec *corev1.PodSpec, single bool) error {
 	} else {
 		spec.Affinity = among(p.nodes)
 	}
-	// Pods end at once, and see nothing of the API that the lab's would not.
-	now, no := int64(0), false
-	spec.TerminationGracePeriodSeconds, spec.AutomountServiceAccountToken, spec.EnableServiceLinks = &now, &no, &no
+	// Pods see nothing of the API that the lab's would not. They end soon, but not with a grace period of 0: the API server would
+	// forget them before the kubelet has taken their network away.
+	soon, no := int64(1), false
+	spec.TerminationGracePeriodSeconds, spec.AutomountServiceAccountToken, spec.EnableServiceLinks = &soon, &no, &no
 	for _, c := range spec.Containers {
 		p.images[owner+"/"+c.Name] = c.Image
 	}
