@@ -138,6 +138,10 @@ type Witness interface {
 type Orchestrated interface {
 	// AwaitNodes waits until every node's kubelet says that it is ready, or that it is not.
 	AwaitNodes(ctx context.Context, ready bool) error
+	// NotReady is how many nodes are not.
+	NotReady(ctx context.Context) (int, error)
+	// CountPods says how many of the pods that a label selector selects are pending, and how many run.
+	CountPods(ctx context.Context, namespace, selector string) (pending, running int, err error)
 	// DeletePods deletes the pods of a namespace that a label selector selects, and returns when they have gone.
 	DeletePods(ctx context.Context, namespace, selector string) error
 }

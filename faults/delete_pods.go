@@ -40,3 +40,9 @@ func (c *DeletePods) ApplyTo(ctx context.Context, s *site.Site, _ string) (func(
 	}
 	return undo, cluster.DeletePods(ctx, c.Namespace, c.Selector)
 }
+
+// ReadFrom: pending is how many of the pods that are there now do not run, running how many do.
+func (c *DeletePods) ReadFrom(ctx context.Context, s *site.Site, _ string) (map[string]float64, error) {
+	pending, running, err := s.Cluster.(clusters.Orchestrated).CountPods(ctx, c.Namespace, c.Selector)
+	return map[string]float64{"pending": float64(pending), "running": float64(running)}, err
+}

@@ -25,6 +25,25 @@ func (*NoCNI) ApplyTo(ctx context.Context, s *site.Site, id string) (func(contex
 	}, false)
 }
 
+// ReadFrom: away is how many files are out of the container runtimes' sight, notReady how many nodes are not ready.
+func (*NoCNI) ReadFrom(ctx context.Context, s *site.Site, id string) (map[string]float64, error) {
+	nodes, err := s.Cluster.Resolve("nodes")
+	if err != nil {
+		return nil, err
+	}
+	byNode, err := s.ReadAt(ctx, id, nodes)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]float64{}
+	for _, v := range byNode {
+		values["away"] += v["away"]
+	}
+	notReady, err := s.Cluster.(clusters.Orchestrated).NotReady(ctx)
+	values["notReady"] = float64(notReady)
+	return values, err
+}
+
 // InstallCNI puts the configuration that no-cni has taken away back into its place, as installing a CNI does, and waits until the
 // nodes are ready. Withdrawn, the nodes are without one again.
 type InstallCNI struct{}
@@ -110,6 +129,12 @@ func (*CNIConfigAway) Apply(_ context.Context, ns *Namespace) error {
 		}
 	}
 	return nil
+}
+
+// Readings: away is how many files are kept under another name.
+func (*CNIConfigAway) Readings(context.Context) (map[string]float64, error) {
+	files, err := cniConfigs(awaySuffix)
+	return map[string]float64{"away": float64(len(files))}, err
 }
 
 // CNIConfigBack is the part of install-cni on a node.

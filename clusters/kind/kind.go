@@ -262,6 +262,7 @@ func (k *Kind) Differences() []string {
 		"Pods of a scenario run relapse's own image, put together from this machine's files; their programs are children of a supervisor, which restart-container and the log readers speak to. A rollout would make new pods.",
 		"Pods are told their node by a nodeSelector, in turn as in the lab, so that a scenario finds them where it expects them.",
 		"CoreDNS asks a DNS server of relapse's own about names outside of the cluster, and no packet gets past the engine's bridge to this machine's networks.",
+		"kube-proxy leaves net.netfilter.nf_conntrack_tcp_be_liberal at 0, as kubeadm does; kind by itself sets it, which cures the resets by INVALID segments.",
 		"The kubelet starts a container that ended again after one second at most.",
 		"A changed dnsConfig rewrites the pod's resolv.conf in place, where a cluster would make new pods.",
 	}

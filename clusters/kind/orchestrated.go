@@ -35,6 +35,40 @@ func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
 	})
 }
 
+// NotReady counts the nodes whose condition Ready is not true.
+func (c *cluster) NotReady(ctx context.Context) (int, error) {
+	list, err := c.kind.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, node := range list.Items {
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
+// CountPods counts by phase.
+func (c *cluster) CountPods(ctx context.Context, namespace, selector string) (pending, running int, err error) {
+	list, err := c.kind.cluster.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, pod := range list.Items {
+		switch pod.Status.Phase {
+		case corev1.PodPending:
+			pending++
+		case corev1.PodRunning:
+			running++
+		}
+	}
+	return pending, running, nil
+}
+
 // DeletePods deletes pods without a grace period.
 func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) error {
 	pods := c.kind.cluster.Client.CoreV1().Pods(namespace)

@@ -26,6 +26,9 @@ func gateway(network netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(bytes).Prev()
 }
 
+// outsideMAC is always the same: the nodes remember it longer than one outside lives.
+const outsideMAC = "02:00:5e:00:53:01"
+
 // startOutside makes the host beyond the cluster: a namespace with a wire into the bridge that the nodes are on. It is gone when
 // its agent ends.
 func (k *Kind) startOutside(ctx context.Context, logs string, env []string) (*local.Process, error) {
@@ -45,7 +48,7 @@ func (k *Kind) startOutside(ctx context.Context, logs string, env []string) (*lo
 
 func (k *Kind) wireOutside(ctx context.Context, programs local.Programs, p *local.Process) error {
 	near := fmt.Sprintf("relapse%d", p.PID())
-	if _, err := netconf.HandleConnect(ctx, netconf.Wires{Pairs: [][2]netconf.End{{{Name: near}, {PID: p.PID(), Name: "eth0"}}}}, nil); err != nil {
+	if _, err := netconf.HandleConnect(ctx, netconf.Wires{Pairs: [][2]netconf.End{{{Name: near}, {PID: p.PID(), Name: "eth0", MAC: outsideMAC}}}}, nil); err != nil {
 		return err
 	}
 	if err := join(near, k.cluster.Bridge); err != nil {

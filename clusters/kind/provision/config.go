@@ -32,8 +32,10 @@ func (m *maker) kindConfig() *v1alpha4.Cluster {
 	return config
 }
 
-// proxyPatch has kube-proxy say on the node's address when it synchronized: the API server asks it there.
-const proxyPatch = "kind: KubeProxyConfiguration\nmetricsBindAddress: 0.0.0.0:10249\n"
+// proxyPatch has kube-proxy say on the node's address when it synchronized, for the API server to ask it there, and leaves conntrack as
+// strict as kubeadm would: kind sets tcpBeLiberal, the cure for segments outside the window.
+// Source: sigs.k8s.io/kind pkg/cluster/internal/kubeadm/config.go.
+const proxyPatch = "kind: KubeProxyConfiguration\nmetricsBindAddress: 0.0.0.0:10249\nconntrack: {maxPerCore: 0, tcpBeLiberal: false}\n"
 
 // patches are those to kubeadm's configuration.
 func (m *maker) patches() []string {
