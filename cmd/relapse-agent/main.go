@@ -22,7 +22,9 @@ const usage = `relapse-agent acts in one namespace; the relapse command starts i
   relapse-agent wiring         serve the network between the lab's nodes
   relapse-agent host RUN       serve the machine itself, and put it in order when the stream breaks
   relapse-agent lookup NAME    print the addresses that the C library finds for a name; with ipv4 behind it those only
-  relapse-agent server ADDRESS the program of a pod that sends back every line it gets over TCP
+  relapse-agent server ADDRESS [udp [silent]]
+                               the program of a pod that sends back what it gets over TCP, and with udp every datagram; with
+                               silent behind it, it reads them and sends nothing
   relapse-agent http ADDRESS [idle-timeout=DURATION] [h2c]
                                the program of a pod that answers HTTP requests, /bytes?n=N with N bytes
   relapse-agent pause          the program of a pod that does nothing
@@ -63,7 +65,13 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"undo":    undoJournal,
 	"contain": containProgram,
 	"lookup":  lookUp,
-	"server":  func(ctx context.Context, args []string) error { return serveEcho(ctx, first(args)) },
+	"server": func(ctx context.Context, args []string) error {
+		server, err := parseServer(args)
+		if err != nil {
+			return err
+		}
+		return server.serve(ctx)
+	},
 	"http": func(ctx context.Context, args []string) error {
 		server, err := parseHTTP(args)
 		if err != nil {

@@ -16,8 +16,9 @@ func operations(stack *undo.Stack, own *program.Manager, programs program.Keeper
 	ops := map[string]agent.Handler{}
 	own.Register(ops)
 	program.Serve(ops, programs)
-	(&faults.Server{Stack: stack, Programs: programs}).Register(ops)
-	(&probes.Server{}).Register(ops)
+	sampled := &probes.Server{}
+	sampled.Register(ops)
+	(&faults.Server{Stack: stack, Programs: programs, Clients: sampled}).Register(ops)
 	readers.Register(ops, map[string]readers.Reader{"policy": enforce.Readings})
 	(&enforce.Enforcer{}).Register(ops)
 	readers.RunCommand.Handle(ops, readers.HandleCommand)

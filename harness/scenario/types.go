@@ -198,8 +198,8 @@ type Step struct {
 
 // ReadingExpectation is a bound on one number that an agent reads. Exactly one of value, rise and risePerAttempt is given.
 type ReadingExpectation struct {
-	// Reader is who reads: conntrack, snmp (the kernel's protocol counters) or policy (what network policies drop on a node), or
-	// change/ID for what a change says of itself.
+	// Reader is who reads: conntrack, snmp (the kernel's protocol counters), policy (what network policies drop on a node) or
+	// services (what kube-proxy's rules and conntrack say of UDP Services), or change/ID for what a change says of itself.
 	Reader string `json:"reader"`
 	// On is where it is read, as in steps; a value must be in the bound at every place, rises at several places are added up. Not
 	// given for change/ID.
