@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +15,9 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
 	"github.com/relapse-k8s/relapse/clusters/local"
+	"github.com/relapse-k8s/relapse/clusters/outside"
 	"github.com/relapse-k8s/relapse/harness/agent"
 )
 
@@ -306,5 +309,23 @@ func (c *cluster) close(ctx context.Context) error {
 	if c.outside != nil {
 		errs = append(errs, c.outside.End(ctx))
 	}
-	return errors.Join(append(errs, c.objects.sweep(ctx, runLabel+"="+c.spec.Run))...)
+	return errors.Join(append(errs, c.objects.sweep(ctx, runLabel+"="+c.spec.Run), c.forget(ctx))...)
+}
+
+// forget takes the workload's flows out of the nodes' conntrack tables.
+func (c *cluster) forget(ctx context.Context) error {
+	addresses := []netip.Prefix{netip.MustParsePrefix(outside.Network)}
+	c.mu.Lock()
+	for _, pod := range c.pods {
+		if ip, err := netip.ParseAddr(pod.Status.PodIP); err == nil {
+			addresses = append(addresses, netip.PrefixFrom(ip, ip.BitLen()))
+		}
+	}
+	c.mu.Unlock()
+	var errs []error
+	for _, conn := range c.kind.nodes {
+		_, err := netconf.Forget.Call(ctx, conn, addresses, nil)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }

@@ -26,6 +26,7 @@ func operations(stack *undo.Stack, own *program.Manager, programs program.Keeper
 	readers.FollowKernelLog.Handle(ops, readers.HandleKernelLog)
 	netconf.Configure.Handle(ops, netconf.HandleConfigure)
 	netconf.Connect.Handle(ops, netconf.HandleConnect)
+	netconf.Forget.Handle(ops, netconf.HandleForget)
 	netconf.Reach.Handle(ops, netconf.HandleReach)
 	netconf.ProbeOffers.Handle(ops, netconf.HandleProbeOffers)
 	readers.TakeFingerprint.Handle(ops, readers.HandleFingerprint)
