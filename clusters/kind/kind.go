@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
 	"github.com/relapse-k8s/relapse/clusters"
@@ -65,8 +65,7 @@ type Kind struct {
 // New returns a Kind.
 func New(o Options) *Kind {
 	// What the Kubernetes packages log is not for the terminal; errors that matter are returned.
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
+	klog.SetLogger(logr.Discard())
 	return &Kind{Options: o}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,36 +28,46 @@ var tables = []struct{ title, path string }{
 // debugged is what the debug container runs: where a person begins to look.
 const debugged = "cat /etc/resolv.conf; echo; ip address; echo; ip route; echo; ss -s"
 
-// Witness shows what people would look at on a real cluster.
+// Limits of what is shown. A fault may cut the way to it off, which is worth seeing too, but not worth waiting for.
+const (
+	lookLimit  = 3 * time.Second
+	debugLimit = 10 * time.Second
+)
+
+// Witness shows what people would look at on a real cluster. What does not come in time is shown as the error that they would get.
 func (c *cluster) Witness(ctx context.Context, pods []string) ([]clusters.Exhibit, error) {
 	var all []clusters.Exhibit
-	for _, t := range tables {
-		text, err := c.kind.table(ctx, t.path)
+	show := func(title, on string, limit time.Duration, look func(context.Context) (string, error)) {
+		limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %s", limit))
+		defer cancel()
+		text, err := look(limited)
 		if err != nil {
-			return nil, err
+			text = fmt.Sprintf("%s\n(%v)\n", text, err)
 		}
-		all = append(all, clusters.Exhibit{Title: t.title, On: "cluster", Text: text})
+		all = append(all, clusters.Exhibit{Title: title, On: on, Text: text})
+	}
+	for _, t := range tables {
+		show(t.title, "cluster", lookLimit, func(ctx context.Context) (string, error) { return c.kind.table(ctx, t.path) })
 	}
 	for _, n := range c.nodes {
-		text, err := c.kind.proxyMetrics(ctx, n.Container)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, clusters.Exhibit{Title: "kube-proxy's metrics", On: "node/" + n.Name, Text: only(text, "kubeproxy_")})
+		show("kube-proxy's metrics", "node/"+n.Name, lookLimit, func(ctx context.Context) (string, error) {
+			text, err := c.kind.proxyMetrics(ctx, n.Container)
+			return only(text, "kubeproxy_"), err
+		})
 	}
-	dns, err := c.kind.corednsMetrics(ctx)
+	dns, err := c.kind.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, dns...)
-	for _, place := range pods {
-		text, err := c.debug(ctx, strings.TrimPrefix(place, "pod/"))
-		if err != nil {
-			return nil, fmt.Errorf("%s: debug container: %w", place, err)
-		}
-		all = append(all, clusters.Exhibit{Title: "kubectl debug (" + debugged + ")", On: place, Text: text})
+	for _, pod := range dns.Items {
+		show("CoreDNS's metrics", "pod/"+pod.Name, lookLimit, func(ctx context.Context) (string, error) { return c.kind.corednsMetrics(ctx, pod.Name) })
 	}
-	return all, nil
+	for _, place := range pods {
+		show("kubectl debug ("+debugged+")", place, debugLimit, func(ctx context.Context) (string, error) {
+			return c.debug(ctx, strings.TrimPrefix(place, "pod/"))
+		})
+	}
+	return all, ctx.Err()
 }
 
 // table asks the API server for a list as kubectl prints it.
@@ -100,22 +111,10 @@ func only(text, prefix string) string {
 	return kept.String()
 }
 
-// corednsMetrics reads the metrics of each CoreDNS by way of the API server.
-func (k *Kind) corednsMetrics(ctx context.Context) ([]clusters.Exhibit, error) {
-	pods := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem)
-	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
-	if err != nil {
-		return nil, err
-	}
-	var all []clusters.Exhibit
-	for _, pod := range list.Items {
-		text, err := pods.ProxyGet("http", pod.Name, "9153", "metrics", nil).DoRaw(ctx)
-		if err != nil {
-			text = []byte(err.Error()) // a fault may have cut it off, which is worth seeing
-		}
-		all = append(all, clusters.Exhibit{Title: "CoreDNS's metrics", On: "pod/" + pod.Name, Text: only(string(text), "coredns_")})
-	}
-	return all, nil
+// corednsMetrics reads the metrics of a CoreDNS by way of the API server.
+func (k *Kind) corednsMetrics(ctx context.Context, pod string) (string, error) {
+	text, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).ProxyGet("http", pod, "9153", "metrics", nil).DoRaw(ctx)
+	return only(string(text), "coredns_"), err
 }
 
 // debug looks around in a pod from an ephemeral container, as kubectl debug does, and returns what that printed.
@@ -134,7 +133,7 @@ func (c *cluster) debug(ctx context.Context, name string) (string, error) {
 	if _, err := pods.UpdateEphemeralContainers(ctx, name, pod, metav1.UpdateOptions{FieldManager: manager}); err != nil {
 		return "", err
 	}
-	err = eventually(ctx, reachLimit, func(ctx context.Context) (string, error) {
+	err = eventually(ctx, debugLimit, func(ctx context.Context) (string, error) {
 		pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err
