@@ -1,7 +1,7 @@
 # make alone says what there is to make.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help deps build test test-go test-components test-scenarios scenario suite lint lint-code vuln fmt bench generate clean
+.PHONY: help deps build node-image test test-go test-components test-scenarios test-kind scenario suite lint lint-code vuln fmt bench generate clean
 
 # The usual place of an installed Go that is not on the PATH yet.
 export PATH := $(PATH):/usr/local/go/bin
@@ -11,6 +11,9 @@ export RELAPSE_BIN := $(CURDIR)/bin
 GO         ?= go
 CLUSTER    ?= lab
 PROXY      ?= nftables
+# kube-proxy's modes in which test-kind runs the suite.
+KIND_PROXIES ?= nftables iptables
+KUBERNETES ?= 1.36
 # Given for a release only: make build VERSION=v1.2.3
 VERSION    ?=
 module     := github.com/relapse-k8s/relapse
@@ -40,6 +43,9 @@ $(component_programs): bin/%: $(component_files)
 	@CGO_ENABLED=0 $(GO) -C $(components) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ ./cmd/$*
 	@touch $@
 
+node-image: ## an image for kind's nodes, of Go modules and Debian packages: [KUBERNETES=1.36] [OUT=FILE]
+	@GO="$(GO)" clusters/kind/nodeimage/build $(KUBERNETES) $(abspath $(OUT))
+
 scenario: ## run one scenario: NAME=dns-5s [CLUSTER=lab] [PROXY=nftables|iptables] [ARGS="--pause-at fault"]
 ifeq ($(NAME),)
 	@echo 'Which one? make scenario NAME=…' >&2
@@ -65,6 +71,12 @@ test-components:
 test-scenarios:
 	$(GO) test -timeout 30m -count=1 ./harness/run
 	$(GO) test -timeout 45m -count=1 -v ./scenarios
+
+test-kind: deps build ## the same on kind clusters, beside a container engine that runs: [KIND_PROXIES="nftables iptables"]
+	@docker version >/dev/null 2>&1 || { echo 'No container engine answers. Start Docker, or on Debian and Ubuntu let one run for this alone:' >&2; echo '  sudo .ci/engine make test-kind' >&2; exit 1; }
+	@$(MAKE) --no-print-directory node-image
+	RELAPSE_TEST_KIND=1 $(GO) test -timeout 30m -count=1 ./clusters/kind/...
+	@for proxy in $(KIND_PROXIES); do bin/relapse run --all --cluster kind --proxy $$proxy --out $${RELAPSE_RUNS:-runs} || exit 1; done
 
 lint: lint-code vuln ## golangci-lint and govulncheck
 

@@ -31,6 +31,8 @@ var Known = map[string]string{
 	"kernel-log-rule-silent":  "what a rule logs in a node's namespace does not get into the kernel log (net.netfilter.nf_log_all_netns=0)",
 	"proxy-iptables":          "kube-proxy runs in iptables mode",
 	"proxy-nftables":          "kube-proxy runs in nftables mode",
+	"network-policy":          "network policies are enforced",
+	"kubernetes":              "there is an API server, a scheduler and a kubelet on each node",
 	"nginx":                   "pods can run nginx",
 	"haproxy":                 "pods can run HAProxy",
 	"envoy":                   "pods can run Envoy",
@@ -123,6 +125,32 @@ type Cluster interface {
 	Settle(ctx context.Context) error
 	// Close takes the cluster away and returns when nothing of it is left.
 	Close(ctx context.Context) error
+}
+
+// Witness is a cluster that can show what people would look at there, beside the commands that a scenario names.
+type Witness interface {
+	// Witness returns texts by title: what kubectl would print, metrics, and a look from inside a pod that has the failure. Pods are
+	// the places of those that notice it.
+	Witness(ctx context.Context, pods []string) ([]Exhibit, error)
+}
+
+// Orchestrated is a cluster with kubelets and controllers.
+type Orchestrated interface {
+	// AwaitNodes waits until every node's kubelet says that it is ready, or that it is not.
+	AwaitNodes(ctx context.Context, ready bool) error
+	// NotReady is how many nodes are not.
+	NotReady(ctx context.Context) (int, error)
+	// CountPods says how many of the pods that a label selector selects are pending, and how many run.
+	CountPods(ctx context.Context, namespace, selector string) (pending, running int, err error)
+	// DeletePods deletes the pods of a namespace that a label selector selects, and returns when they have gone.
+	DeletePods(ctx context.Context, namespace, selector string) error
+}
+
+// Exhibit is something that a Witness shows.
+type Exhibit struct {
+	// Title is the command as people would type it; On is the place, or cluster.
+	Title, On string
+	Text      string
 }
 
 // Service is a Service of type ClusterIP that a change adds.

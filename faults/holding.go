@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/relapse-k8s/relapse/faults/hold"
+	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
 // holding is the running hold of a change.
@@ -19,6 +20,10 @@ const injectMark = 0x52000000
 
 // start arms a hold that outlives the request: it ends with its undo.
 func (h *holding) start(ns *Namespace, spec hold.Spec) error {
+	// The hold removes its table itself; one that was killed cannot, and a namespace may outlive it.
+	if err := ns.Scope.Push(undo.Record{NftTable: &undo.NftTable{Family: "ip", Name: ns.Name}}); err != nil {
+		return err
+	}
 	if err := ns.Scope.PushFunc("end the hold", func(context.Context) error {
 		if h.hold == nil {
 			return nil

@@ -22,7 +22,7 @@ type RestartContainer struct {
 	// Files gives keys of the container's ConfigMaps another text; the others stay.
 	Files map[string]string `json:"files,omitempty"`
 
-	programs *program.Manager
+	programs program.Keeper
 	changed  program.Spec
 }
 
@@ -36,11 +36,11 @@ func (c *RestartContainer) Validate() error {
 
 // Apply restarts the container.
 func (c *RestartContainer) Apply(ctx context.Context, ns *Namespace) error {
-	before, err := ns.Programs.Spec(c.Container)
+	before, err := ns.Programs.Spec(ctx, c.Container)
 	if err != nil {
 		return err
 	}
-	ports, err := ns.Programs.Ports(c.Container)
+	ports, err := ns.Programs.Ports(ctx, c.Container)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,9 @@ func (c *RestartContainer) change(before program.Spec) (program.Spec, error) {
 }
 
 // Readings: running is 1 while the container runs as it was changed.
-func (c *RestartContainer) Readings(context.Context) (map[string]float64, error) {
-	now, err := c.programs.Spec(c.Container)
-	if err == nil && c.programs.Alive(c.Container) == nil && slices.Equal(now.Argv, c.changed.Argv) && maps.Equal(now.Files, c.changed.Files) {
+func (c *RestartContainer) Readings(ctx context.Context) (map[string]float64, error) {
+	now, err := c.programs.Spec(ctx, c.Container)
+	if err == nil && c.programs.Alive(ctx, c.Container) == nil && slices.Equal(now.Argv, c.changed.Argv) && maps.Equal(now.Files, c.changed.Files) {
 		return map[string]float64{"running": 1}, nil
 	}
 	return map[string]float64{"running": 0}, nil

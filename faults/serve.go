@@ -20,7 +20,8 @@ import (
 // Server makes and undoes changes in an agent.
 type Server struct {
 	Stack    *undo.Stack
-	Programs *program.Manager
+	Programs program.Keeper
+	Clients  Clients
 
 	mu sync.Mutex
 	on map[string]active
@@ -53,7 +54,7 @@ func (s *Server) apply(ctx context.Context, r site.ChangeRequest, _ func(agent.N
 	if err := json.Unmarshal(r.Config, change); err != nil {
 		return fail(err)
 	}
-	ns := &Namespace{Scope: s.Stack.Begin(r.ID), Programs: s.Programs, Run: r.Run, Place: r.Place, Addresses: r.Addresses, Name: objectName(r)}
+	ns := &Namespace{Scope: s.Stack.Begin(r.ID), Programs: s.Programs, Clients: s.Clients, Run: r.Run, Place: r.Place, Addresses: r.Addresses, Name: objectName(r)}
 	s.mu.Lock()
 	if _, ok := s.on[r.ID]; ok {
 		s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/relapse-k8s/relapse/harness/agree"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/rundir"
@@ -24,6 +25,8 @@ type Data struct {
 	Events   []history.Event
 	Verdict  judge.Verdict
 	Evidence []EvidenceFile
+	// Agreement is there where the run was held against another.
+	Agreement *agree.Agreement
 	// Crashed is true where the run ended before it was judged.
 	Crashed bool
 	// Problems says what of the folder could not be read.
@@ -51,6 +54,13 @@ func FromDir(dir string, s *scenario.Scenario) (Data, error) {
 	d.Evidence, err = readEvidence(filepath.Join(dir, rundir.EvidenceDir), d.Events)
 	if err != nil {
 		d.problem("Some evidence could not be read", err)
+	}
+	d.Agreement = new(agree.Agreement)
+	if err := rundir.ReadJSON(dir, rundir.AgreementFile, d.Agreement); err != nil {
+		d.Agreement = nil
+		if !errors.Is(err, fs.ErrNotExist) {
+			d.problem("What came of holding it against another run could not be read", err)
+		}
 	}
 	return d, nil
 }

@@ -96,6 +96,11 @@ func (d Data) runSuite(variants []variant, red bool) junit.Testsuite {
 		}
 		s.AddTestcase(c)
 	}
+	if a := d.Agreement; a != nil {
+		c := junit.Testcase{Name: clean("agrees with " + a.Runs[1].Name), Classname: s.Name}
+		mark(&c, a.Outcome, a.Reason+agreementText(*a))
+		s.AddTestcase(c)
+	}
 	bad := d.Verdict.Outcome != judge.Pass && d.Verdict.Outcome != judge.Skipped
 	if d.Crashed || len(variants) == 0 || (bad && !red) {
 		c := junit.Testcase{Name: "run", Classname: s.Name}

@@ -40,6 +40,9 @@ func Markdown(d Data) []byte {
 		}
 		b.WriteString("\n")
 	}
+	if a := d.Agreement; a != nil {
+		fmt.Fprintf(&b, "%s with %s: %s\n\n", agreeWords(a.Outcome), md(a.Runs[1].Name), md(a.Reason))
+	}
 	for _, v := range variants {
 		for _, f := range failures(v) {
 			fmt.Fprintf(&b, "- %s: %s **%s**\n", md(f.Where), md(f.What), md(f.Seen))

@@ -35,6 +35,7 @@ type page struct {
 	// Conversations are failing attempts, packet by packet.
 	Conversations []conversation
 	Logs          []logGroup
+	Agreement     *agreementView
 
 	Evidence    evidenceSection
 	Environment environment
@@ -121,6 +122,13 @@ func (d Data) page() page {
 		p.Failures = append(p.Failures, failure{"afterwards", "not as before:", diff})
 	}
 	p.Detectors, p.Conversations, p.Logs = d.detectorHeads(variants), d.conversations(variants), d.logs(variants)
+	if d.Agreement != nil {
+		view := viewAgreement(*d.Agreement)
+		p.Agreement = &view
+		if d.Agreement.Outcome == judge.Fail {
+			p.Failures = append(p.Failures, failure{"held against " + view.Names[1], "they do not agree:", view.Reason})
+		}
+	}
 	const most = 8
 	if len(p.Failures) > most {
 		p.MoreFailures = len(p.Failures) - most

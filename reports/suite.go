@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/harness/agree"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 )
@@ -30,7 +31,9 @@ type Suite struct {
 	Seed    uint64   `json:"seed"`
 	// Jobs is how many labs there were at once at the most.
 	Jobs int `json:"jobs"`
-	// Outcome is the worst of all scenarios.
+	// AgreeWith is where the runs are that these were held against, as the caller named it.
+	AgreeWith string `json:"agree_with,omitempty"`
+	// Outcome is the worst of all scenarios, and of how they agree with other runs.
 	Outcome   judge.Outcome `json:"outcome"`
 	Scenarios []SuiteRun    `json:"scenarios"`
 }
@@ -62,6 +65,8 @@ type SuiteRun struct {
 	Run string `json:"run,omitempty"`
 	// Error is what went wrong around the run.
 	Error string `json:"error,omitempty"`
+	// Agreement is what came of holding the run against another: the points on which the two are not alike.
+	Agreement *agree.Agreement `json:"agreement,omitempty"`
 	// Data is what its own reports are made of; nil where there is no run folder.
 	Data *Data `json:"-"`
 }
@@ -111,7 +116,28 @@ func (s Suite) reason() string {
 	if len(parts) == 0 {
 		return "no scenario was run"
 	}
-	return strings.Join(parts, ", ")
+	text := strings.Join(parts, ", ")
+	if all := s.agreements(); len(all) > 0 {
+		agreeing := 0
+		for _, a := range all {
+			if a.Outcome == judge.Pass {
+				agreeing++
+			}
+		}
+		text += fmt.Sprintf("; %d of %d agree with %s", agreeing, len(all), s.AgreeWith)
+	}
+	return text
+}
+
+// agreements lists what came of holding the runs against others.
+func (s Suite) agreements() []agree.Agreement {
+	var all []agree.Agreement
+	for _, r := range s.Scenarios {
+		if r.Agreement != nil {
+			all = append(all, *r.Agreement)
+		}
+	}
+	return all
 }
 
 // text is the reason of a scenario and what went wrong around it, in one line.

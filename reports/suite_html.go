@@ -12,11 +12,13 @@ import (
 type suitePage struct {
 	frame
 
-	Outcome     badge
-	Title       string
-	Facts       []pair
-	Rows        []suiteRow
-	Claims      []suiteClaim
+	Outcome badge
+	Title   string
+	Facts   []pair
+	Rows    []suiteRow
+	Claims  []suiteClaim
+	// Agreement is there where the runs were held against others.
+	Agreement   *suiteAgreement
 	Environment environment
 	Command     string
 	Seed        uint64
@@ -34,7 +36,7 @@ type suiteRow struct {
 func SuiteHTML(s Suite) ([]byte, error) {
 	p := suitePage{
 		frame: newFrame(), Outcome: outcomeBadge(s.Outcome), Title: s.reason(), Claims: s.claims(), Command: commandLine(s.Command), Seed: s.Seed,
-		Environment: s.environment(),
+		Environment: s.environment(), Agreement: s.agreement(),
 	}
 	for i := range p.Claims {
 		p.Claims[i].Report = href(p.Claims[i].Report)

@@ -15,10 +15,7 @@ import (
 
 // SuiteTerminal writes the table that a person sees at the end of a suite.
 func SuiteTerminal(w io.Writer, s Suite, width int, color bool) error {
-	if width <= 0 {
-		width = 80
-	}
-	t := terminal{width: max(width, 60), color: color}
+	t := newTerminal(width, color)
 	name := len("scenario")
 	for _, r := range s.Scenarios {
 		name = max(name, utf8.RuneCountInString(r.Scenario))
@@ -39,6 +36,7 @@ func SuiteTerminal(w io.Writer, s Suite, width int, color bool) error {
 			t.wrap(fmt.Sprintf("%s %s: ", outcomeBadge(r.Outcome).Symbol, r.Scenario), r.text(), nil)
 		}
 	}
+	t.suiteAgreement(s)
 	t.line("")
 	word := words(s.Outcome)
 	t.line(strings.Replace(fmt.Sprintf("%s: %s, in %.0f s", word, s.reason(), s.Took), word, t.paint(s.Outcome, word), 1))
@@ -57,6 +55,12 @@ func SuiteMarkdown(s Suite) []byte {
 	b.WriteString("| Scenario | Outcome | Seconds | Held | Refuted | Untested | Why |\n|---|---|--:|--:|--:|--:|---|\n")
 	for _, r := range s.Scenarios {
 		fmt.Fprintf(&b, "| %s | %s | %.1f | %d | %d | %d | %s |\n", md(r.Scenario), words(r.Outcome), r.Took, r.Claims.Held, r.Claims.Refuted, r.Claims.Untested, md(r.text()))
+	}
+	if all := s.agreements(); len(all) > 0 {
+		b.WriteString("\n| Scenario | Held against another run | Why |\n|---|---|---|\n")
+		for _, a := range all {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", md(a.Scenario), agreeWords(a.Outcome), md(a.Reason))
+		}
 	}
 	fmt.Fprintf(&b, "\nkube-proxy %s. Again: `%s`\n", md(s.Proxy), strings.ReplaceAll(commandLine(s.Command), "`", "'"))
 	return []byte(b.String())

@@ -16,16 +16,14 @@ import (
 // Terminal writes the table that a person sees at the end of a run. Lines fit width columns (80 where it is not known, and
 // never fewer than 60); colour only repeats what words and shapes say.
 func Terminal(w io.Writer, d Data, width int, color bool) error {
-	if width <= 0 {
-		width = 80
-	}
-	t := terminal{width: max(width, 60), color: color}
+	t := newTerminal(width, color)
 	t.outcome(d)
 	for _, v := range d.variants() {
 		t.variant(d, v)
 	}
 	t.claims(d)
 	t.restored(d)
+	t.agreement(d.Agreement)
 	if d.Dir != "" {
 		t.line("")
 		t.line("Report: " + filepath.Join(d.Dir, rundir.ReportFile))
@@ -38,6 +36,13 @@ type terminal struct {
 	out   strings.Builder
 	width int
 	color bool
+}
+
+func newTerminal(width int, color bool) *terminal {
+	if width <= 0 {
+		width = 80
+	}
+	return &terminal{width: max(width, 60), color: color}
 }
 
 func (t *terminal) line(s string) { t.out.WriteString(strings.TrimRight(s, " ") + "\n") }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,11 +14,13 @@ import (
 	"sigs.k8s.io/e2e-framework/pkg/types"
 
 	"github.com/relapse-k8s/relapse/clusters/lab"
+	"github.com/relapse-k8s/relapse/harness/agree"
 	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/run"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/harness/session"
+	"github.com/relapse-k8s/relapse/reports"
 	"github.com/relapse-k8s/relapse/scenarios"
 )
 
@@ -59,14 +62,38 @@ func TestScenarios(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
-		for _, proxy := range []string{"nftables", "iptables"} {
-			t.Run(id+"/"+proxy, func(t *testing.T) { world.Test(t, feature(t, id, proxy)) })
+		var sides [2]agree.Side
+		for i, proxy := range []string{"nftables", "iptables"} {
+			t.Run(id+"/"+proxy, func(t *testing.T) { world.Test(t, feature(t, id, proxy, &sides[i])) })
 		}
+		t.Run(id+"/agree", func(t *testing.T) { wantAgreement(t, sides) })
 	}
 }
 
-// feature is a scenario as a feature of the e2e-framework: the run is its setup, and every phase is assessed.
-func feature(t *testing.T, id, proxy string) types.Feature {
+// wantAgreement wants the runs in both of kube-proxy's modes to say the same, or the scenario to explain why not.
+func wantAgreement(t *testing.T, sides [2]agree.Side) {
+	for _, side := range sides {
+		if side.Scenario == nil {
+			t.Skip("it has not run in both modes")
+		}
+	}
+	a, err := agree.Compare(sides[0], sides[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(a.Reason)
+	// What only a failed or inconclusive run disagrees on is told there.
+	if a.Outcome == judge.Fail && sides[0].Verdict.Outcome == judge.Pass && sides[1].Verdict.Outcome == judge.Pass {
+		var text strings.Builder
+		if err := reports.AgreementTerminal(&text, a, 120, false); err != nil {
+			t.Fatal(err)
+		}
+		t.Error(text.String())
+	}
+}
+
+// feature is a scenario as a feature of the e2e-framework: the run is its setup, and every phase is assessed. Side keeps what came out.
+func feature(t *testing.T, id, proxy string, side *agree.Side) types.Feature {
 	t.Helper()
 	s, err := scenario.LoadFS(scenarios.Files, id+".yaml", catalogue.All())
 	if err != nil {
@@ -98,6 +125,9 @@ func feature(t *testing.T, id, proxy string) types.Feature {
 			t.Fatal(err)
 		}
 		t.Logf("%s: %s (%s)", verdict.Outcome, verdict.Reason, dir)
+		if *side, err = session.Side(dir, catalogue.All()); err != nil {
+			t.Fatal(err)
+		}
 		if os.Getenv("RELAPSE_RECORD") != "" && verdict.Outcome == judge.Pass {
 			record(t, dir, s)
 		}

@@ -37,7 +37,7 @@ func TestCheckOfContainersAndVolumes(t *testing.T) {
 		"command and args":  {[][]byte{pod(`{"containers":[{"name":"m","image":"haproxy","command":["haproxy"],"args":["-f","x"]}]}`)}, ""},
 		"volume":            {[][]byte{config, mounted(`{"name":"v","mountPath":"/run/proxy","readOnly":true}`)}, ""},
 		"one file":          {[][]byte{config, mounted(`{"name":"v","mountPath":"/run/x.conf","subPath":"nginx.conf"}`)}, ""},
-		"unknown image":     {[][]byte{pod(`{"containers":[{"name":"m","image":"busybox"}]}`)}, `Pod p: spec.containers[0].image: "busybox": the lab runs only the images relapse, envoy, haproxy, nginx, node`},
+		"unknown image":     {[][]byte{pod(`{"containers":[{"name":"m","image":"busybox"}]}`)}, `Pod p: spec.containers[0].image: "busybox": there are only the images relapse, envoy, haproxy, nginx, node`},
 		"another program":   {[][]byte{pod(`{"containers":[{"name":"m","image":"nginx","command":["sh","-c","nginx"]}]}`)}, `Pod p: spec.containers[0].command[0]: "sh": the image nginx has only the program nginx`},
 		"args alone":        {[][]byte{pod(`{"containers":[{"name":"m","image":"nginx","args":["-g","daemon off;"]}]}`)}, `Pod p: spec.containers[0].args: give nginx as command, and these as its arguments`},
 		"command of ours":   {[][]byte{pod(`{"containers":[{"name":"m","image":"relapse","command":["pause"]}]}`)}, `Pod p: spec.containers[0].command: the image relapse takes only args, such as server ADDRESS, http ADDRESS or pause`},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/local"
 )
 
@@ -55,9 +56,11 @@ func (l *Lab) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name := range proxies {
-		offers[name] = offerProgram(name)
+	for _, name := range images.Names() {
+		offers[name] = images.Offer(name)
 	}
+	offers["network-policy"] = clusters.Offer{OK: true, Why: "the lab enforces them by rules of its own"}
+	offers["kubernetes"] = clusters.Offer{Why: "the lab has no API server; --cluster kind has"}
 	return offers, nil
 }
 
@@ -84,8 +87,8 @@ func (l *Lab) Versions(ctx context.Context) map[string]string {
 		}
 		versions[name] = strings.TrimSpace(string(output))
 	}
-	for name := range proxies {
-		if version := programVersion(ctx, name); version != "" {
+	for _, name := range images.Names() {
+		if version := images.Version(ctx, name); version != "" {
 			versions[name] = version
 		}
 	}

@@ -4,23 +4,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
-	"github.com/relapse-k8s/relapse/clusters/lab/policy/enforce"
-	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
-	"github.com/relapse-k8s/relapse/faults"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/guard"
+	"github.com/relapse-k8s/relapse/clusters/kind/contain"
 	"github.com/relapse-k8s/relapse/harness/probes"
-	"github.com/relapse-k8s/relapse/harness/program"
-	"github.com/relapse-k8s/relapse/harness/readers"
-	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
@@ -30,114 +22,88 @@ const usage = `relapse-agent acts in one namespace; the relapse command starts i
   relapse-agent wiring         serve the network between the lab's nodes
   relapse-agent host RUN       serve the machine itself, and put it in order when the stream breaks
   relapse-agent lookup NAME    print the addresses that the C library finds for a name; with ipv4 behind it those only
-  relapse-agent server ADDRESS the program of a pod that sends back every line it gets over TCP
+  relapse-agent server ADDRESS [udp [silent]]
+                               the program of a pod that sends back what it gets over TCP, and with udp every datagram; with
+                               silent behind it, it reads them and sends nothing
   relapse-agent http ADDRESS [idle-timeout=DURATION] [h2c]
                                the program of a pod that answers HTTP requests, /bytes?n=N with N bytes
   relapse-agent pause          the program of a pod that does nothing
+
+On the nodes of a real cluster, in a container that sees all processes of its node:
+
+  relapse-agent keep           undo what agents have left that were killed
+  relapse-agent node RUN PLACE serve the node on standard input and output
+  relapse-agent pod CONTAINER RUN PLACE
+                               the same for the pod of a container, which is known by its id
+  relapse-agent undo JOURNAL   undo one journal; keep does so
+  relapse-agent contain NAME [command=N] [copy=FROM:TO]... -- PROGRAM [ARGUMENT]...
+                               run a container's program, and start it again when the pod's agent asks for it
 `
 
 func main() {
 	// An answer that nobody reads any more must not end the agent before it has undone what it did.
 	signal.Ignore(syscall.SIGPIPE)
-	if err := run(context.Background(), os.Args[1:]); err != nil {
+	err := run(context.Background(), os.Args[1:])
+	var status contain.Exit
+	switch {
+	case errors.As(err, &status):
+		os.Exit(int(status))
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "relapse-agent:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	command, argument := "", ""
-	if len(args) > 0 {
-		command = args[0]
-	}
-	if len(args) > 1 {
-		argument = args[1]
-	}
-	switch command {
-	case "sandbox":
-		var home sandbox.Home
-		if err := json.Unmarshal([]byte(argument), &home); err != nil {
-			return fmt.Errorf("sandbox: %w", err)
-		}
-		if err := home.Enter(); err != nil {
-			return fmt.Errorf("sandbox %s: %w", home.Hostname, err)
-		}
-		return serve(ctx, &undo.Stack{})
-	case "wiring":
-		return serve(ctx, &undo.Stack{})
-	case "host":
-		return host(ctx, argument)
-	case "lookup":
-		addresses, err := probes.LookUp(ctx, argument, strings.Join(args[min(2, len(args)):], ""))
-		if err == nil {
-			fmt.Println(addresses)
-		}
-		return err
-	case "server":
-		return serveEcho(ctx, argument)
-	case "http":
-		server, err := parseHTTP(args[1:])
+// commands by their names, with the words behind them.
+var commands = map[string]func(ctx context.Context, args []string) error{
+	"sandbox": enterSandbox,
+	"wiring":  func(ctx context.Context, _ []string) error { return serve(ctx, &undo.Stack{}) },
+	"host":    func(ctx context.Context, args []string) error { return host(ctx, first(args)) },
+	"keep":    keep,
+	"node":    node,
+	"pod":     pod,
+	"undo":    undoJournal,
+	"contain": containProgram,
+	"lookup":  lookUp,
+	"server": func(ctx context.Context, args []string) error {
+		server, err := parseServer(args)
 		if err != nil {
 			return err
 		}
 		return server.serve(ctx)
-	case "pause":
+	},
+	"http": func(ctx context.Context, args []string) error {
+		server, err := parseHTTP(args)
+		if err != nil {
+			return err
+		}
+		return server.serve(ctx)
+	},
+	"pause": func(ctx context.Context, _ []string) error {
 		ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
 		<-ctx.Done()
 		return nil
-	}
-	fmt.Fprint(os.Stderr, usage)
-	return fmt.Errorf("no such command: %q", command)
+	},
 }
 
-// serve answers requests until the stream ends, and then undoes all that was done.
-func serve(ctx context.Context, stack *undo.Stack) error {
-	err := agent.Serve(ctx, os.Stdin, os.Stdout, operations(stack))
-	if undoErr := stack.Close(ctx); undoErr != nil {
-		return undoErr
+func run(ctx context.Context, args []string) error {
+	command, ok := commands[first(args)]
+	if !ok {
+		fmt.Fprint(os.Stderr, usage)
+		return fmt.Errorf("no such command: %q", first(args))
+	}
+	return command(ctx, args[1:])
+}
+
+// first is the first word, or nothing.
+func first(args []string) string { return strings.Join(args[:min(1, len(args))], "") }
+
+// lookUp is the process of a lookup probe's attempt.
+func lookUp(ctx context.Context, args []string) error {
+	addresses, err := probes.LookUp(ctx, first(args), strings.Join(args[min(1, len(args)):], ""))
+	if err == nil {
+		fmt.Println(addresses)
 	}
 	return err
-}
-
-// host is the guard too: it outlives the harness, whatever becomes of that.
-func host(ctx context.Context, id string) error {
-	// What a terminal sends goes to the harness as well, which ends the stream; that is what counts.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	run, err := runstate.Join(id)
-	if err != nil {
-		return err
-	}
-	journal, err := undo.OpenJournal(run.Journal())
-	if err != nil {
-		return err
-	}
-	stack := &undo.Stack{Journal: journal}
-	ops := operations(stack)
-	guard.Register(ops, stack)
-	serveErr := agent.Serve(ctx, os.Stdin, os.Stdout, ops)
-	if err := runstate.Afterlife(ctx, stack, run); err != nil {
-		return err
-	}
-	return serveErr
-}
-
-func operations(stack *undo.Stack) map[string]agent.Handler {
-	ops := map[string]agent.Handler{}
-	programs := program.NewManager()
-	programs.Register(ops)
-	(&faults.Server{Stack: stack, Programs: programs}).Register(ops)
-	(&probes.Server{}).Register(ops)
-	readers.Register(ops, map[string]readers.Reader{"policy": enforce.Readings})
-	(&enforce.Enforcer{}).Register(ops)
-	readers.RunCommand.Handle(ops, readers.HandleCommand)
-	readers.Capture.Handle(ops, readers.HandleCapture)
-	readers.FollowKernelLog.Handle(ops, readers.HandleKernelLog)
-	netconf.Configure.Handle(ops, netconf.HandleConfigure)
-	netconf.Connect.Handle(ops, netconf.HandleConnect)
-	netconf.Reach.Handle(ops, netconf.HandleReach)
-	netconf.ProbeOffers.Handle(ops, netconf.HandleProbeOffers)
-	readers.TakeFingerprint.Handle(ops, readers.HandleFingerprint)
-	readers.ReadNetns.Handle(ops, readers.HandleNetns)
-	return ops
 }

@@ -10,11 +10,45 @@ import (
 	"syscall"
 )
 
-// serveEcho sends back what it gets, connection by connection, until it is told to end.
-func serveEcho(ctx context.Context, address string) error {
+// echoServer sends back what it gets.
+type echoServer struct {
+	address string
+	// udp is whether it also sends back datagrams; silent, whether it only reads them.
+	udp, silent bool
+}
+
+func parseServer(args []string) (echoServer, error) {
+	if len(args) == 0 {
+		return echoServer{}, errors.New("server: no address")
+	}
+	s := echoServer{address: args[0]}
+	for _, arg := range args[1:] {
+		switch {
+		case arg == "udp":
+			s.udp = true
+		case arg == "silent" && s.udp:
+			s.silent = true
+		default:
+			return s, fmt.Errorf("server: unknown argument %q", arg)
+		}
+	}
+	return s, nil
+}
+
+// serve answers until it is told to end. It listens for connections last: who sees that knows that it reads datagrams too.
+func (s echoServer) serve(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	config := &net.ListenConfig{}
+	if s.udp {
+		packets, err := config.ListenPacket(ctx, "udp", s.address)
+		if err != nil {
+			return fmt.Errorf("server: %w", err)
+		}
+		defer packets.Close()
+		go s.datagrams(packets)
+	}
+	listener, err := config.Listen(ctx, "tcp", s.address)
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
@@ -34,5 +68,20 @@ func serveEcho(ctx context.Context, address string) error {
 			// A client that breaks off is no error of the server.
 			_, _ = io.CopyBuffer(struct{ io.Writer }{conn}, struct{ io.Reader }{conn}, make([]byte, 4<<10))
 		}()
+	}
+}
+
+// datagrams sends back one after the other until the socket is closed.
+func (s echoServer) datagrams(packets net.PacketConn) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, from, err := packets.ReadFrom(buffer)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err == nil && !s.silent:
+			// A sender that does not wait for the answer is no error of the server.
+			_, _ = packets.WriteTo(buffer[:n], from)
+		}
 	}
 }

@@ -73,8 +73,25 @@ type Entry struct {
 	// List shows them in Status.
 	// Source: linux net/netfilter/nf_conntrack_core.c (__nf_ct_resolve_clash), nf_conntrack_netlink.c (ctnetlink_setup_nat).
 	NATDone bool
+	// DNAT and SNAT, where given, are what the kernel makes of the destination and the source, as a NAT rule would have had it do.
+	// Reply then follows from them and is left out.
+	DNAT, SNAT netip.AddrPort
 	// TCPState is one of the TCP states; only for TCP.
 	TCPState uint8
+}
+
+// Again is what to create for a listed entry to be there again, with its NAT.
+func (e Entry) Again() Entry {
+	if e.Reply.Src != e.Orig.Dst {
+		e.DNAT = e.Reply.Src
+	}
+	if e.Reply.Dst != e.Orig.Src {
+		e.SNAT = e.Reply.Dst
+	}
+	e.NATDone = !e.DNAT.IsValid() && !e.SNAT.IsValid() // a packet that met no NAT rule leaves these bits too
+	e.Reply = Tuple{}
+	e.Status &= Established
+	return e
 }
 
 // String is "udp 10.0.0.1:1 > 10.0.0.2:2, reply 10.0.0.2:2 > 10.0.0.1:1".
@@ -93,11 +110,20 @@ const (
 	attrTupleReply = 2
 	attrStatus     = 3
 	attrProtoInfo  = 4
+	attrNATSrc     = 6
 	attrTimeout    = 7
 	attrMark       = 8
 	attrID         = 12
 	attrNATDst     = 13
 	attrMarkMask   = 21
+
+	natV4Min = 1
+	natV4Max = 2
+	natProto = 3
+	natV6Min = 4
+	natV6Max = 5
+	portMin  = 1
+	portMax  = 2
 
 	tupleIP    = 1
 	tupleProto = 2
@@ -253,14 +279,20 @@ func (c *Conn) List(ctx context.Context, f Filter) ([]Entry, error) {
 // kernel refuses CTA_FILTER for deletions with EOPNOTSUPP). Entries that are gone meanwhile are no error. It returns how
 // many were deleted. The zero filter is refused.
 func (c *Conn) DeleteWhere(ctx context.Context, f Filter) (int, error) {
+	deleted, err := c.TakeWhere(ctx, f)
+	return len(deleted), err
+}
+
+// TakeWhere is DeleteWhere, and returns what was deleted.
+func (c *Conn) TakeWhere(ctx context.Context, f Filter) ([]Entry, error) {
 	if f == (Filter{}) {
-		return 0, errors.New("conntrack: delete: an empty filter would delete every entry")
+		return nil, errors.New("conntrack: delete: an empty filter would delete every entry")
 	}
 	found, err := c.dump(ctx, f)
 	if err != nil {
-		return 0, fmt.Errorf("conntrack: delete: list: %w", err)
+		return nil, fmt.Errorf("conntrack: delete: list: %w", err)
 	}
-	deleted := 0
+	var deleted []Entry
 	for len(found) > 0 {
 		part := found[:min(perSend, len(found))]
 		found = found[len(part):]
@@ -272,10 +304,16 @@ func (c *Conn) DeleteWhere(ctx context.Context, f Filter) (int, error) {
 		if err != nil {
 			return deleted, fmt.Errorf("conntrack: delete: %w", err)
 		}
-		deleted += len(part) - len(refused)
+		kept := map[int]bool{}
 		for _, r := range refused {
 			if !errors.Is(r.err, unix.ENOENT) {
 				return deleted, fmt.Errorf("conntrack: delete %s: %w", part[r.index].Entry, r.err)
+			}
+			kept[r.index] = true
+		}
+		for i, x := range part {
+			if !kept[i] {
+				deleted = append(deleted, x.Entry)
 			}
 		}
 	}

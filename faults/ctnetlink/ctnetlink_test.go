@@ -97,6 +97,42 @@ func TestCreateIsListedAsMade(t *testing.T) {
 	g.Expect(c.Create(ctx, Entry{Proto: unix.IPPROTO_UDP})).To(MatchError(ContainSubstring("addresses")))
 }
 
+func TestWhatWasTakenCanBePutBack(t *testing.T) {
+	g := NewWithT(t)
+	c, ctx := open(t)
+	client, service, pod := netip.MustParseAddrPort("192.0.2.1:1"), netip.MustParseAddrPort("192.0.2.2:2"), netip.MustParseAddrPort("192.0.2.3:3")
+	node := netip.MustParseAddrPort("192.0.2.4:4")
+	for _, e := range []Entry{
+		{DNAT: pod}, {DNAT: pod, SNAT: node}, {SNAT: node}, {NATDone: true},
+	} {
+		e.Proto, e.Timeout, e.Status, e.Orig = unix.IPPROTO_UDP, 100*time.Second, Established, Tuple{client, service}
+		g.Expect(c.Create(ctx, e)).To(Succeed())
+		before, err := c.List(ctx, Filter{DstPort: 2})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(before).To(HaveLen(1))
+		want := Tuple{service, client}
+		if e.DNAT.IsValid() {
+			want.Src = pod
+		}
+		if e.SNAT.IsValid() {
+			want.Dst = node
+		}
+		g.Expect(before[0].Reply).To(Equal(want), "the kernel translates as it is told")
+
+		taken, err := c.TakeWhere(ctx, Filter{DstPort: 2})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(taken).To(HaveLen(1))
+		g.Expect(c.Count(ctx)).To(Equal(0))
+		g.Expect(c.Create(ctx, taken[0].Again())).To(Succeed())
+		after, err := c.List(ctx, Filter{DstPort: 2})
+		g.Expect(err).NotTo(HaveOccurred())
+		after[0].Timeout = before[0].Timeout
+		g.Expect(after).To(Equal(before))
+		_, err = c.DeleteWhere(ctx, Filter{DstPort: 2})
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+}
+
 func TestFillCountAndDelete(t *testing.T) {
 	g := NewWithT(t)
 	c, ctx := open(t)

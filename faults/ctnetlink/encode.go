@@ -38,8 +38,14 @@ func (e Entry) marshal() ([]byte, error) {
 	if e.Mark != 0 {
 		b = attr(b, attrMark, be32(e.Mark))
 	}
-	if e.NATDone {
+	switch {
+	case e.DNAT.IsValid():
+		b = translation(b, attrNATDst, e.DNAT)
+	case e.NATDone:
 		b = attr(b, attrNATDst|unix.NLA_F_NESTED, nil)
+	}
+	if e.SNAT.IsValid() {
+		b = translation(b, attrNATSrc, e.SNAT)
 	}
 	if e.Proto == unix.IPPROTO_TCP {
 		b = nest(b, attrProtoInfo, func(b []byte) []byte {
@@ -62,6 +68,21 @@ func (t Tuple) append(b []byte, kind uint16, proto uint8) []byte {
 			b = attr(b, protoNum, []byte{proto})
 			b = attr(b, protoSport, binary.BigEndian.AppendUint16(nil, t.Src.Port()))
 			return attr(b, protoDport, binary.BigEndian.AppendUint16(nil, t.Dst.Port()))
+		})
+	})
+}
+
+// translation is the range of addresses and ports of a NAT rule, which has one of each.
+func translation(b []byte, kind uint16, to netip.AddrPort) []byte {
+	low, high := uint16(natV6Min), uint16(natV6Max)
+	if to.Addr().Is4() {
+		low, high = natV4Min, natV4Max
+	}
+	return nest(b, kind, func(b []byte) []byte {
+		b = attr(attr(b, low, to.Addr().AsSlice()), high, to.Addr().AsSlice())
+		return nest(b, natProto, func(b []byte) []byte {
+			port := binary.BigEndian.AppendUint16(nil, to.Port())
+			return attr(attr(b, portMin, port), portMax, port)
 		})
 	})
 }

@@ -73,6 +73,7 @@ func TestErrorsNameTheAgentAndTheOperation(t *testing.T) {
 	g.Expect(err).To(MatchError("pod/test: fail: no such thing"))
 	_, err = unknown.Call(context.Background(), conn, agent.None{}, nil)
 	g.Expect(err).To(MatchError(`pod/test: unknown: this agent knows no operation "unknown"`))
+	g.Expect(agent.Hello.Call(context.Background(), conn, agent.None{}, nil)).Error().NotTo(HaveOccurred())
 	_, err = crashing.Call(context.Background(), conn, agent.None{}, nil)
 	g.Expect(err).To(MatchError(ContainSubstring("the agent crashed: oh")))
 }

@@ -105,6 +105,9 @@ func (s *server) accept(ctx context.Context, m message) {
 
 func (s *server) run(ctx context.Context, m message) (result any, err error) {
 	handler, ok := s.ops[m.Op]
+	if m.Op == Hello.Name {
+		return None{}, nil
+	}
 	if !ok {
 		return nil, fmt.Errorf("this agent knows no operation %q", m.Op)
 	}

@@ -57,5 +57,8 @@ func (op Op[P, E, R]) Call(ctx context.Context, c *Conn, params P, events func(E
 	return result, err
 }
 
+// Hello is answered by every agent: it has come to its place, and serves.
+var Hello = Op[None, None, None]{Name: "hello"}
+
 // None is the type of parameters, events or results that an operation does not have.
 type None struct{}

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -32,7 +33,12 @@ func TestScripts(t *testing.T) {
 			e.Setenv("RECORDED", filepath.Join(here, "testdata/run"))
 			e.Setenv("RELAPSE_BIN", e.Getenv("WORK")) // where no programs are: nothing can be run by mistake
 			e.Setenv("RELAPSE_STATE_DIR", filepath.Join(e.Getenv("WORK"), "state"))
-			return os.CopyFS(filepath.Join(e.WorkDir, "RUN"), os.DirFS("testdata/run"))
+			return errors.Join(
+				os.CopyFS(filepath.Join(e.WorkDir, "RUN"), os.DirFS("testdata/run")),
+				// Two runs of tcp-invalid-rst-service, and a copy of the first.
+				os.CopyFS(filepath.Join(e.WorkDir, "AGREE"), os.DirFS("testdata/agree")),
+				os.CopyFS(filepath.Join(e.WorkDir, "SAME"), os.DirFS("testdata/agree/nftables")),
+			)
 		},
 		// An ordinary user would leave this test for a user namespace.
 		Condition: func(name string) (bool, error) { return os.Geteuid() == 0, unknownCondition(name) },

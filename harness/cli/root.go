@@ -148,7 +148,8 @@ network namespaces on this machine, as root or in a user namespace.
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(
-		newRun(), newList(), newShow(), newValidate(), newSchema(), newNew(), newDoctor(), newJudge(), newReport(), newCluster(), newClean(), newVersion(),
+		newRun(), newCluster(), newAgree(), newList(), newShow(), newValidate(), newSchema(), newNew(), newDoctor(), newJudge(), newReport(), newClean(),
+		newVersion(),
 	)
 	return root
 }

@@ -38,6 +38,7 @@ type runFlags struct {
 	all                            bool
 	labels                         []string
 	jobs                           int
+	agreeWith                      string
 }
 
 func newRun() *cobra.Command {
@@ -68,6 +69,10 @@ they are exclusive, and last and alone the labs that change the machine. OUT/sui
 suite.json; OUT/latest/suite is a link to it. --timeout is each lab's then.
 The exit code is that of the worst outcome; 4 where all are skipped.
 
+With --agree-with each run is held against another of the same scenario, such as
+one in the lab; see relapse agree. agreement.json and the reports tell of it, and
+where the two differ without an explanation, the exit code is 1.
+
 ` + exitCodes,
 		Example: `  relapse run dns-5s
   relapse run dns-5s --variant forced --repeat 100
@@ -76,6 +81,7 @@ The exit code is that of the worst outcome; 4 where all are skipped.
   relapse run ./my-failure.yaml --proxy iptables
   relapse run --all
   relapse run --label conntrack
+  relapse run --all --proxy iptables --agree-with runs/latest/suite
   relapse run dns-5s --json | jq .outcome`,
 		Args: f.args, ValidArgsFunction: completeIDs,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -100,6 +106,7 @@ The exit code is that of the worst outcome; 4 where all are skipped.
 	flags.BoolVar(&f.json, "json", false, "print the verdict as JSON, and nothing else")
 	flags.BoolVar(&f.all, "all", false, "run all scenarios")
 	flags.StringSliceVar(&f.labels, "label", nil, "of these, or of all, only scenarios with this `label`\nor layer; may be given again, for any of them")
+	flags.StringVar(&f.agreeWith, "agree-with", "", "hold what comes out against other runs, as relapse agree does:\na run folder, a suite's, or a folder of run folders")
 	flags.IntVar(&f.jobs, "jobs", 7*runtime.NumCPU(), "labs at once in a suite")
 	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions([]string{"nftables", "iptables"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pause-at", completeFrom((*scenario.Scenario).Phases))
@@ -134,8 +141,12 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 			return usagef("--variant %s: the variants of %s are %s", v, s.Metadata.ID, strings.Join(known, ", "))
 		}
 	}
+	others, err := f.others(s.Metadata.ID)
+	if err != nil {
+		return err
+	}
 	f.chooseSeed()
-	provider, err := f.provider(c.Context(), f.proxy, s.Topology.Nodes, f.tell(c))
+	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: s.Topology.Nodes, out: f.out, command: f.command(name), tell: f.tell(c)})
 	if err != nil {
 		return err
 	}
@@ -153,13 +164,33 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 	if dir == "" {
 		return err
 	}
+	outcome := verdict.Outcome
+	if other := others[s.Metadata.ID]; other != "" {
+		agreement, agreeErr := session.KeepAgreement(dir, other, catalogue.All())
+		outcome, err = judge.Worst(outcome, agreement.Outcome), errors.Join(err, agreeErr)
+	}
 	if err = errors.Join(err, f.report(c, dir, verdict)); err != nil {
-		if verdict.Outcome == judge.Pass {
+		if outcome == judge.Pass {
 			return err
 		}
-		return coded{exitCode(verdict.Outcome), err}
+		return coded{exitCode(outcome), err}
 	}
-	return byOutcome(verdict.Outcome)
+	return byOutcome(outcome)
+}
+
+// others finds the runs that those of the scenarios are to be held against. They are looked up before anything runs: newer ones will come.
+func (f *runFlags) others(ids ...string) (map[string]string, error) {
+	if f.agreeWith == "" {
+		return nil, nil
+	}
+	runs, err := session.Runs(f.agreeWith)
+	if err != nil {
+		return nil, usagef("--agree-with: %w", err)
+	}
+	if !slices.ContainsFunc(ids, func(id string) bool { return runs[id] != "" }) {
+		return nil, usagef("--agree-with: %s has no run of %s; it has %s", f.agreeWith, strings.Join(ids, ", "), scenariosOf(runs))
+	}
+	return runs, nil
 }
 
 // args wants scenarios, or a choice of them.
@@ -213,8 +244,8 @@ func (p patient) Read(buffer []byte) (int, error) {
 // command is what a person would type to run this again.
 func (f *runFlags) command(name string) []string {
 	command := []string{"relapse", "run", name, "--proxy", f.proxy}
-	if f.cluster != "lab" {
-		command = append(command, "--cluster", f.cluster)
+	if _, onKind := f.onKind(); onKind {
+		command = append(command, "--cluster", f.cluster, "--cni", f.cni)
 	}
 	if f.pauseAt != "" {
 		command = append(command, "--pause-at", f.pauseAt)
@@ -227,6 +258,9 @@ func (f *runFlags) command(name string) []string {
 	}
 	if f.hostChanges {
 		command = append(command, "--allow-host-changes")
+	}
+	if f.agreeWith != "" {
+		command = append(command, "--agree-with", f.agreeWith)
 	}
 	return append(command, "--seed", fmt.Sprint(f.seed))
 }
@@ -263,6 +297,9 @@ func (f *runFlags) report(c *cobra.Command, dir string, verdict judge.Verdict) e
 	case f.json:
 		return printJSON(out, verdict)
 	case f.quiet:
+		if a := data.Agreement; a != nil {
+			fmt.Fprintf(out, "%s: held against %s: %s: %s\n", verdict.Scenario, a.Runs[1].Name, a.Outcome, a.Reason)
+		}
 		_, err := fmt.Fprintf(out, "%s: %s: %s (%s)\n", verdict.Scenario, verdict.Outcome, strings.Join(strings.Fields(verdict.Reason), " "), filepath.Join(dir, rundir.ReportFile))
 		return err
 	}

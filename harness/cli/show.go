@@ -105,6 +105,17 @@ func (p *page) scenario(s *scenario.Scenario, name string) {
 	for _, c := range s.Claims {
 		p.claim(c)
 	}
+	if len(s.Differences) > 0 {
+		p.heading("Where clusters differ")
+	}
+	for _, d := range s.Differences {
+		var sides []string
+		for _, side := range d.On {
+			sides = append(sides, side.String())
+		}
+		p.text("  ", d.Subject.String()+": "+strings.Join(sides, ", "))
+		p.text("      ", d.Why)
+	}
 	p.heading("Sources")
 	for _, source := range s.Metadata.Sources {
 		text := source.Title

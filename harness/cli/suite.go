@@ -41,12 +41,20 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	var ids []string
+	for _, one := range list {
+		ids = append(ids, one.scenario.Metadata.ID)
+	}
+	others, err := f.others(ids...)
+	if err != nil {
+		return err
+	}
 	f.chooseSeed()
 	nodes := 1
 	for _, one := range list {
 		nodes = max(nodes, one.scenario.Topology.Nodes)
 	}
-	provider, err := f.provider(c.Context(), f.proxy, nodes, f.tell(c))
+	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: nodes, out: f.out, command: f.suiteCommand(args), tell: f.tell(c)})
 	if err != nil {
 		return err
 	}
@@ -54,7 +62,7 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 		f.jobs = n
 	}
 	progress := newSuiteProgress(c.OutOrStdout(), f.quiet || f.json, list)
-	options := suite.Options{Catalogues: catalogue.All(), Jobs: f.jobs, Out: f.out, Command: f.suiteCommand(args), Watch: progress}
+	options := suite.Options{Catalogues: catalogue.All(), Jobs: f.jobs, Out: f.out, Command: f.suiteCommand(args), Watch: progress, AgreeWith: f.agreeWith, Others: others}
 	for _, one := range list {
 		options.Runs = append(options.Runs, f.options(provider, one.name, one.scenario, one.source))
 	}

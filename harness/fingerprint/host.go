@@ -83,6 +83,9 @@ var (
 	runNo = regexp.MustCompile(`^` + undo.Prefix + `([0-9a-f]{4})`)
 )
 
+// fencePrefix starts the names of the tables of clusters/kind/provision.
+const fencePrefix = undo.Prefix + "_fence_"
+
 // ours says whether a name, with a link's alias, is of relapse and not of another run. A name that does not say which run it
 // belongs to counts as ours: better one leftover reported twice than never.
 func ours(run string, name string, alias ...string) bool {
@@ -90,7 +93,8 @@ func ours(run string, name string, alias ...string) bool {
 	if id := runID.FindString(text); id != "" {
 		return id == run
 	}
-	if !strings.HasPrefix(name, undo.Prefix) {
+	// A fence belongs to a kind cluster, which lives longer than a run on it and has a guard of its own.
+	if !strings.HasPrefix(name, undo.Prefix) || strings.HasPrefix(name, fencePrefix) {
 		return false
 	}
 	if match := runNo.FindStringSubmatch(name); match != nil && run != "" {

@@ -103,6 +103,40 @@ type crashing struct{}
 
 func (crashing) Decide(detect.Window) detect.Result { panic("no such counter") }
 
+// TestSightings: each phase says how much of the failure it shows.
+func TestSightings(t *testing.T) {
+	b := perfect(false)
+	for i, e := range b.events {
+		// One lookup of the near miss is slow.
+		if e.Lane == "forced/near" && e.Phase == "control/near" && e.Sample != nil && e.Sample.Probe == "lookup" {
+			slow := *e.Sample
+			slow.Took = 5
+			b.events[i].Sample = &slow
+			break
+		}
+	}
+	for _, phase := range b.judge().Variants[0].Phases {
+		want := Sighting{Absent, 0, 4}
+		switch kind, _, _ := strings.Cut(phase.Name, "/"); {
+		case phase.Name == "control/near":
+			want = Sighting{Partly, 1, 4}
+		case phase.Name == "fault":
+			want = Sighting{Shown, 16, 16}
+		case phase.Name == "baseline" || phase.Name == "restored":
+			want.Trials = 16
+		case kind == "relapse" || kind == "control":
+			want = Sighting{Shown, 4, 4}
+		}
+		if phase.Symptom == nil || *phase.Symptom != want {
+			t.Errorf("%s: %+v, not %+v", phase.Name, phase.Symptom, want)
+		}
+	}
+	empty := &bench{s: b.s, run: b.run}
+	if s := empty.judge().Variants[0].Phases[0].Symptom; s != nil {
+		t.Errorf("of no attempt at all: %+v", s)
+	}
+}
+
 func TestMutations(t *testing.T) {
 	for name, test := range map[string]struct {
 		unrepaired bool

@@ -25,6 +25,21 @@ func count(symptom scenario.Symptom, w detect.Window) (hits, trials int) {
 	return hits, trials
 }
 
+// sighting says how much of the failure the samples of a phase show.
+func (t *trial) sighting(s *stage) *Sighting {
+	hits, trials := count(t.v.Symptom, s.window)
+	seen := &Sighting{Says: Partly, Hits: hits, Trials: trials}
+	switch {
+	case trials == 0:
+		return nil
+	case hits == 0:
+		seen.Says = Absent
+	case t.shown(s, "").ok:
+		seen.Says = Shown
+	}
+	return seen
+}
+
 // tally says how many attempts show the symptom: "3 of 50 attempts of lookup took 4.9s to 5.3s".
 func tally(symptom scenario.Symptom, hits, trials int) string {
 	return fmt.Sprintf("%d of %d attempts of %s %s", hits, trials, symptom.Probe, symptom.Attempt.String())

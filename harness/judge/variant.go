@@ -135,6 +135,7 @@ func (t *trial) phase(p plan.Phase, results map[string]map[string]result) judged
 		}
 	}
 	all.Detectors, all.fired = t.detected(p, stages, all.pooled, t.wide(p, p.Fires, t.recorded(shared), all.pooled))
+	all.Symptom = t.sighting(all.pooled)
 	for _, probe := range t.s.Probes {
 		if sum := detect.Summarize(all.pooled.window.Probe(probe.ID)); sum.Count > 0 {
 			all.Probes[probe.ID] = Samples{Count: sum.Count, Failed: sum.Failed, Min: sum.Fastest, P50: sum.P50, P99: sum.P99, Max: sum.Slow}

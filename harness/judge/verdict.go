@@ -71,10 +71,27 @@ type Phase struct {
 	// Name is baseline, fault, remedy/ID, relapse/ID, control/ID or restored.
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
+	// Symptom is how much of the failure was seen; nil where its probe made no attempt.
+	Symptom *Sighting `json:"symptom,omitempty"`
 	// Checks is every single thing that was judged, in words.
 	Checks    []Check             `json:"checks"`
 	Probes    map[string]Samples  `json:"probes"`
 	Detectors map[string]Detected `json:"detectors"`
+}
+
+// How much of the failure a phase shows.
+const (
+	// Shown is where as many attempts show the symptom as the scenario states, Absent where none does.
+	Shown  = "shown"
+	Absent = "absent"
+	Partly = "partly"
+)
+
+// Sighting says how many attempts of a phase showed the symptom, and whether that is the failure: shown, partly or absent.
+type Sighting struct {
+	Says   string `json:"says"`
+	Hits   int    `json:"hits"`
+	Trials int    `json:"trials"`
 }
 
 // Check is one thing that was judged.

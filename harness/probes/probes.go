@@ -18,6 +18,7 @@ import (
 // Catalogue lists every probe by the name that scenarios use.
 var Catalogue = map[string]func() any{
 	"connect":  func() any { return &Connect{} },
+	"datagram": func() any { return &Datagram{} },
 	"download": func() any { return &Download{} },
 	"echo":     func() any { return &Echo{} },
 	"http":     func() any { return &HTTP{} },
@@ -45,6 +46,13 @@ type Outcome struct {
 type Series interface {
 	// Begin prepares the namespace, and returns how to leave it as it was.
 	Begin() (end func() error, err error)
+}
+
+// Renewable is a probe that keeps something from attempt to attempt, of which a program that is started again has nothing.
+type Renewable interface {
+	Probe
+	// Renewed is a probe with the same settings that keeps nothing yet.
+	Renewed() Probe
 }
 
 // Opening says which probe to open, and by which id it is then sampled.
@@ -109,6 +117,29 @@ func (s *Server) openProbe(o Opening) error {
 	}
 	s.open[o.ID] = probe
 	return nil
+}
+
+// Renew lets a probe go on as a client that was started again: without what it kept until now, such as its socket. The client as it
+// was is only put aside: back lets it go on, as if nothing had been.
+func (s *Server) Renew(id string) (back func() error, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	former, ok := s.open[id]
+	if !ok {
+		return nil, fmt.Errorf("no probe %s is open here", id)
+	}
+	renewable, ok := former.(Renewable)
+	if !ok {
+		return nil, fmt.Errorf("probe %s keeps nothing from attempt to attempt", id)
+	}
+	renewed := renewable.Renewed()
+	s.open[id] = renewed
+	return func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.open[id] = former
+		return renewed.Close()
+	}, nil
 }
 
 func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (made int, err error) {

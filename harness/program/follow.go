@@ -53,12 +53,13 @@ func (e *ear) matches(line string) bool {
 	return false
 }
 
-func (m *Manager) follow(ctx context.Context, f Following, emit func(string)) (agent.None, error) {
-	one := &ear{name: f.Name, say: emit}
+// Follow says the matching lines until ctx ends.
+func (m *Manager) Follow(ctx context.Context, f Following, say func(line string)) error {
+	one := &ear{name: f.Name, say: say}
 	for _, text := range f.Match {
 		pattern, err := regexp.Compile(text)
 		if err != nil {
-			return agent.None{}, fmt.Errorf("program %s: %w", f.Name, err)
+			return fmt.Errorf("program %s: %w", f.Name, err)
 		}
 		one.match = append(one.match, pattern)
 	}
@@ -72,5 +73,5 @@ func (m *Manager) follow(ctx context.Context, f Following, emit func(string)) (a
 	m.ears.mu.Lock()
 	delete(m.ears.all, one)
 	m.ears.mu.Unlock()
-	return agent.None{}, nil
+	return nil
 }

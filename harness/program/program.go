@@ -58,6 +58,9 @@ const answersKept = 16
 
 // Manager owns the programs of an agent.
 type Manager struct {
+	// Stdout and Stderr, where not nil, get what the programs write there, line by line. They are set before the first start.
+	Stdout, Stderr io.Writer
+
 	mu       sync.Mutex
 	programs map[string]*running
 	spawn    chan func()
@@ -100,7 +103,7 @@ func (m *Manager) Register(ops map[string]agent.Handler) {
 	Stop.Handle(ops, func(_ context.Context, name string, _ func(agent.None)) (agent.None, error) {
 		return agent.None{}, m.Stop(name)
 	})
-	Follow.Handle(ops, m.follow)
+	Serve(ops, m)
 }
 
 // Start starts a program.
@@ -134,7 +137,15 @@ func (m *Manager) Start(s Spec) error {
 		return fmt.Errorf("program %s: %w", s.Name, err)
 	}
 	m.programs[s.Name] = r
-	go r.read(stdout, stderr, logs, func(line string) { m.ears.hear(s.Name, line) })
+	say := func(to io.Writer) func(string) {
+		return func(line string) {
+			if to != nil {
+				fmt.Fprintln(to, line)
+			}
+			m.ears.hear(s.Name, line)
+		}
+	}
+	go r.read(stdout, stderr, logs, say(m.Stdout), say(m.Stderr))
 	return nil
 }
 
@@ -145,7 +156,7 @@ func openLog(path string) (io.WriteCloser, error) {
 	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 }
 
-func (r *running) read(stdout, stderr io.Reader, logs io.WriteCloser, said func(line string)) {
+func (r *running) read(stdout, stderr io.Reader, logs io.WriteCloser, said, complained func(line string)) {
 	defer logs.Close()
 	var both sync.WaitGroup
 	both.Go(func() {
@@ -166,7 +177,7 @@ func (r *running) read(stdout, stderr io.Reader, logs io.WriteCloser, said func(
 	both.Go(func() {
 		scan(stderr, func(line string) {
 			fmt.Fprintln(logs, line)
-			said(line)
+			complained(line)
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.tail = append(r.tail, line)
@@ -240,6 +251,38 @@ func (r *running) failed(err error) error {
 		return fmt.Errorf("program %s: %w", r.spec.Name, err)
 	}
 	return fmt.Errorf("program %s: %w; its last words:\n%s", r.spec.Name, err, strings.Join(r.tail, "\n"))
+}
+
+// Watch returns a channel that gets the exit status of a program, as it runs now, when it has ended for whatever reason. As in a shell
+// it is 128 and the number of the signal that ended it.
+func (m *Manager) Watch(name string) (<-chan int, error) {
+	r, err := m.find(name)
+	if err != nil {
+		return nil, err
+	}
+	status := make(chan int, 1)
+	go func() {
+		<-r.ended
+		state := r.cmd.ProcessState
+		if wait, ok := state.Sys().(syscall.WaitStatus); ok && wait.Signaled() {
+			status <- 128 + int(wait.Signal())
+			return
+		}
+		status <- state.ExitCode()
+	}()
+	return status, nil
+}
+
+// Signal sends a signal to a program's first process. One that has ended is no error.
+func (m *Manager) Signal(name string, sig os.Signal) error {
+	r, err := m.find(name)
+	if err != nil {
+		return err
+	}
+	if err := r.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("program %s: signal %s: %w", name, sig, err)
+	}
+	return nil
 }
 
 // Stop ends a program: its input is closed and it gets SIGTERM, then SIGKILL. Stopping what does not run is no error.

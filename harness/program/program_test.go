@@ -71,7 +71,7 @@ func started(t *testing.T, s program.Spec) *program.Manager {
 }
 
 func ports(m *program.Manager) func() ([]uint16, error) {
-	return func() ([]uint16, error) { return m.Ports("main") }
+	return func() ([]uint16, error) { return m.Ports(context.Background(), "main") }
 }
 
 func TestPortsAreThoseOfTheProgramAlone(t *testing.T) {
@@ -90,11 +90,11 @@ func TestRestartReturnsWhenTheProgramListens(t *testing.T) {
 	m := started(t, spec(address))
 	g.Eventually(ports(m), time.Minute).Should(ConsistOf(port))
 	g.Expect(m.Restart(t.Context(), spec(address, "TEXT=other"), []uint16{port})).To(Succeed())
-	g.Expect(m.Ports("main")).To(ConsistOf(port))
-	now, err := m.Spec("main")
+	g.Expect(m.Ports(context.Background(), "main")).To(ConsistOf(port))
+	now, err := m.Spec(t.Context(), "main")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(now.Env).To(ContainElement("TEXT=other"))
-	g.Expect(m.Alive("main")).To(Succeed())
+	g.Expect(m.Alive(t.Context(), "main")).To(Succeed())
 }
 
 func TestRestartSaysWhyTheProgramDoesNotListen(t *testing.T) {
@@ -105,7 +105,7 @@ func TestRestartSaysWhyTheProgramDoesNotListen(t *testing.T) {
 
 	err := m.Restart(t.Context(), spec("fail"), []uint16{port})
 	g.Expect(err).To(MatchError(And(ContainSubstring("exit status 3"), ContainSubstring("no such setting"))))
-	g.Expect(m.Alive("main")).To(MatchError(ContainSubstring("no such setting")))
+	g.Expect(m.Alive(t.Context(), "main")).To(MatchError(ContainSubstring("no such setting")))
 
 	elsewhere, another := freePort(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -121,7 +121,7 @@ func TestSpecNamesWhatRunsInstead(t *testing.T) {
 	g := NewWithT(t)
 	address, _ := freePort(t)
 	m := started(t, spec(address))
-	_, err := m.Spec("sidecar")
+	_, err := m.Spec(t.Context(), "sidecar")
 	g.Expect(err).To(MatchError("no program sidecar runs here; there are [main]"))
 }
 

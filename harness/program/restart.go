@@ -14,8 +14,15 @@ const (
 	listenEvery = 5 * time.Millisecond
 )
 
+// Names lists the programs that were started.
+func (m *Manager) Names(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.programs)), nil
+}
+
 // Spec returns what a program was started with.
-func (m *Manager) Spec(name string) (Spec, error) {
+func (m *Manager) Spec(_ context.Context, name string) (Spec, error) {
 	r, err := m.find(name)
 	if err != nil {
 		return Spec{}, err
@@ -24,7 +31,7 @@ func (m *Manager) Spec(name string) (Spec, error) {
 }
 
 // Alive returns an error with the program's last words where it has ended, or was not started.
-func (m *Manager) Alive(name string) error {
+func (m *Manager) Alive(_ context.Context, name string) error {
 	r, err := m.find(name)
 	if err != nil {
 		return err
@@ -38,7 +45,7 @@ func (m *Manager) Alive(name string) error {
 }
 
 // Ports returns the TCP ports that a program listens on, with all its processes.
-func (m *Manager) Ports(name string) ([]uint16, error) {
+func (m *Manager) Ports(_ context.Context, name string) ([]uint16, error) {
 	r, err := m.find(name)
 	if err != nil {
 		return nil, err
@@ -77,12 +84,12 @@ func (m *Manager) Restart(ctx context.Context, s Spec, ports []uint16) error {
 	tick := time.NewTicker(listenEvery)
 	defer tick.Stop()
 	for {
-		now, err := m.Ports(s.Name)
+		now, err := m.Ports(ctx, s.Name)
 		if err != nil {
 			return err
 		}
 		if !slices.ContainsFunc(ports, func(port uint16) bool { return !slices.Contains(now, port) }) {
-			return m.Alive(s.Name)
+			return m.Alive(ctx, s.Name)
 		}
 		select {
 		case <-tick.C:

@@ -18,6 +18,7 @@ type Reader func(ctx context.Context) (map[string]float64, error)
 // Catalogue lists the readers of what the kernel counts by itself.
 var Catalogue = map[string]Reader{
 	"conntrack": conntrack,
+	"services":  services,
 	"snmp":      snmp,
 }
 

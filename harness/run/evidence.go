@@ -13,6 +13,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 
+	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/readers"
@@ -56,12 +57,52 @@ func (l *lane) collect(ctx context.Context, p plan.Phase) error {
 			if err != nil {
 				return err
 			}
-			title := strings.Join(command.Run, " ")
-			name := fileName(l.name, l.phase, place, title) + ".txt"
-			if err := os.WriteFile(filepath.Join(l.dir, rundir.EvidenceDir, name), []byte(output), 0o644); err != nil {
+			if err := l.exhibit(clusters.Exhibit{Title: strings.Join(command.Run, " "), On: place, Text: output}); err != nil {
 				return err
 			}
-			l.add(history.Event{Kind: history.KindEvidence, Evidence: &history.Evidence{Title: title, On: place, File: name}})
+		}
+	}
+	return l.hearWitness(ctx, p)
+}
+
+// hearWitness keeps what a cluster has to show by itself, while the failure is there and when it is over.
+func (l *lane) hearWitness(ctx context.Context, p plan.Phase) error {
+	witness, ok := l.site.Cluster.(clusters.Witness)
+	if !ok {
+		return nil
+	}
+	var pods []string
+	if p.Kind == "fault" {
+		pods = l.noticers()
+	}
+	exhibits, err := witness.Witness(ctx, pods)
+	if err != nil {
+		return err
+	}
+	for _, e := range exhibits {
+		if err := l.exhibit(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lane) exhibit(e clusters.Exhibit) error {
+	name := fileName(l.name, l.phase, e.On, e.Title) + ".txt"
+	if err := os.WriteFile(filepath.Join(l.dir, rundir.EvidenceDir, name), []byte(e.Text), 0o644); err != nil {
+		return err
+	}
+	l.add(history.Event{Kind: history.KindEvidence, Evidence: &history.Evidence{Title: e.Title, On: e.On, File: name}})
+	return nil
+}
+
+// noticers are the pods that notice the symptom.
+func (l *lane) noticers() []string {
+	for _, probe := range l.Scenario.Probes {
+		if probe.ID == l.variant.Symptom.Probe {
+			if places, err := l.site.Resolve(probe.From); err == nil {
+				return places
+			}
 		}
 	}
 	return nil
@@ -73,14 +114,7 @@ func (l *lane) capture(ctx context.Context, p plan.Phase) (stop func()) {
 	if !p.Captures {
 		return nothing
 	}
-	for _, probe := range l.Scenario.Probes {
-		if probe.ID != l.variant.Symptom.Probe {
-			continue
-		}
-		places, err := l.site.Resolve(probe.From)
-		if err != nil {
-			return nothing
-		}
+	if places := l.noticers(); len(places) > 0 {
 		return l.captureAt(ctx, p.String(), places[0])
 	}
 	return nothing

@@ -19,6 +19,8 @@ const (
 	VerdictFile  = "verdict.json"
 	ReportFile   = "report.html"
 	JUnitFile    = "junit.xml"
+	// AgreementFile is there where the run was held against another.
+	AgreementFile = "agreement.json"
 )
 
 // Run is what is known of a run before it starts: run.json.

@@ -36,6 +36,9 @@ type Scenario struct {
 	Controls []Control `json:"controls,omitempty"`
 	// Claims are sentences from documents that this scenario holds against the kernel at hand.
 	Claims []Claim `json:"claims"`
+	// Differences are what two clusters do not say alike though neither is at fault, each with its reason. What follows from repairedBy,
+	// needs and the cases of claims needs no entry.
+	Differences []Difference `json:"differences,omitempty"`
 	// Evidence lists documented commands whose output is kept, before and during the fault.
 	Evidence []Command `json:"evidence,omitempty"`
 }
@@ -195,8 +198,8 @@ type Step struct {
 
 // ReadingExpectation is a bound on one number that an agent reads. Exactly one of value, rise and risePerAttempt is given.
 type ReadingExpectation struct {
-	// Reader is who reads: conntrack, snmp (the kernel's protocol counters) or policy (what network policies drop on a node), or
-	// change/ID for what a change says of itself.
+	// Reader is who reads: conntrack, snmp (the kernel's protocol counters), policy (what network policies drop on a node) or
+	// services (what kube-proxy's rules and conntrack say of UDP Services), or change/ID for what a change says of itself.
 	Reader string `json:"reader"`
 	// On is where it is read, as in steps; a value must be in the bound at every place, rises at several places are added up. Not
 	// given for change/ID.
@@ -322,6 +325,37 @@ type ClaimCheck struct {
 	Readings []ReadingExpectation `json:"readings,omitempty"`
 	// Probes are bounds that must hold.
 	Probes []ProbeExpectation `json:"probes,omitempty"`
+}
+
+// Difference is one thing that two clusters do not say alike, and why.
+type Difference struct {
+	Subject
+	// On says how it comes out where. No run may be meant by two of them.
+	On []Side `json:"on" jsonschema:"minItems=2"`
+	// Why explains it to people, in a sentence or two.
+	Why string `json:"why"`
+}
+
+// Subject is something of which a run says how it came out: a claim, or in a phase of a variant a detector, or else the symptom.
+type Subject struct {
+	// Variant to look at, together with phase.
+	Variant string `json:"variant,omitempty"`
+	// Phase to look at: baseline, fault, remedy/ID, relapse/ID, control/ID or restored.
+	Phase string `json:"phase,omitempty"`
+	// Detector is the id of the detector that differs in this phase. Without one it is the symptom that differs.
+	Detector string `json:"detector,omitempty"`
+	// Claim is the id of the claim that differs, in place of variant and phase.
+	Claim string `json:"claim,omitempty"`
+}
+
+// Side is how something comes out on some clusters.
+type Side struct {
+	// Cluster is lab or kind. Default: either.
+	Cluster string `json:"cluster,omitempty" jsonschema:"enum=lab,enum=kind"`
+	// Proxy is kube-proxy's mode. Default: any.
+	Proxy string `json:"proxy,omitempty" jsonschema:"enum=nftables,enum=iptables,enum=ipvs,enum=none"`
+	// Says is how it comes out: shown, partly or absent for a symptom, fired or quiet for a detector, holds or refuted for a claim.
+	Says string `json:"says" jsonschema:"enum=shown,enum=partly,enum=absent,enum=fired,enum=quiet,enum=holds,enum=refuted"`
 }
 
 // Command is a documented, read-only command whose output is evidence.

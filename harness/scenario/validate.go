@@ -14,8 +14,8 @@ type validator struct {
 	cat Catalogues
 	r   *report
 
-	sources, probes, variants, detectors, remedies, controls names
-	pods, nodes, offers                                      names
+	sources, probes, variants, detectors, remedies, controls, claims names
+	pods, nodes, offers                                              names
 }
 
 func validate(s *Scenario, cat Catalogues, r *report) {
@@ -29,6 +29,7 @@ func validate(s *Scenario, cat Catalogues, r *report) {
 	v.remedyList()
 	v.controlList()
 	v.claimList()
+	v.differenceList()
 	v.evidence()
 	v.ranges("", s)
 }
@@ -42,7 +43,7 @@ func (v *validator) collect() {
 	v.detectors = v.names("detector", "detectors", "detection", len(s.Detection), func(i int) string { return s.Detection[i].ID })
 	v.remedies = v.names("remedy", "remedies", "remedies", len(s.Remedies), func(i int) string { return s.Remedies[i].ID })
 	v.controls = v.names("control", "controls", "controls", len(s.Controls), func(i int) string { return s.Controls[i].ID })
-	v.names("claim", "claims", "claims", len(s.Claims), func(i int) string { return s.Claims[i].ID })
+	v.claims = v.names("claim", "claims", "claims", len(s.Claims), func(i int) string { return s.Claims[i].ID })
 	v.offers = names{noun: "offer", plural: "offers", list: sortedKeys(v.cat.Offers)}
 	v.collectNodes()
 	v.collectPods()

@@ -32,18 +32,26 @@ func (v *validator) check(path string, check ClaimCheck) {
 		v.r.addAt(path, "nothing is checked: give at least one of symptom, detector, readings, probes")
 	}
 	v.expectations(join(path, "probes"), check.Probes)
-	if at := join(path, "variant"); v.r.blocked(at) || !v.ref(at, check.Variant, v.variants) {
-		return
+	if on, ok := v.lookedAt(path, Subject{Variant: check.Variant, Phase: check.Phase, Detector: check.Detector}); ok {
+		v.readings(join(path, "readings"), check.Readings, on)
 	}
-	if at := join(path, "detector"); v.r.has(at) && v.ref(at, check.Detector, v.detectors) {
-		i := slices.IndexFunc(v.s.Detection, func(one Detector) bool { return one.ID == check.Detector })
-		v.appliesTo(at, "detector", check.Detector, v.s.Detection[i].Variants, check.Variant)
-	}
-	v.readings(join(path, "readings"), check.Readings, v.phase(join(path, "phase"), check))
 }
 
-// phase checks a claim's phase and returns the steps that are on in it.
-func (v *validator) phase(at string, check ClaimCheck) names {
+// lookedAt checks a variant, a phase of it and a detector, and returns the steps that are on then. It is false where there is no such
+// variant.
+func (v *validator) lookedAt(path string, what Subject) (on names, ok bool) {
+	if at := join(path, "variant"); v.r.blocked(at) || !v.ref(at, what.Variant, v.variants) {
+		return names{}, false
+	}
+	if at := join(path, "detector"); v.r.has(at) && v.ref(at, what.Detector, v.detectors) {
+		i := slices.IndexFunc(v.s.Detection, func(one Detector) bool { return one.ID == what.Detector })
+		v.appliesTo(at, "detector", what.Detector, v.s.Detection[i].Variants, what.Variant)
+	}
+	return v.phase(join(path, "phase"), what), true
+}
+
+// phase checks a phase of a variant and returns the steps that are on in it.
+func (v *validator) phase(at string, check Subject) names {
 	unknown := names{unsure: true}
 	if v.r.blocked(at) {
 		return unknown

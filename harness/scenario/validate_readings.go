@@ -14,6 +14,9 @@ const (
 	// ReaderPolicy reads what network policies do on a node: isolated (pods and directions), and the packets that they have
 	// dropped, egress and ingress.
 	ReaderPolicy = "policy"
+	// ReaderServices reads a node's UDP Services in kube-proxy's rules and its conntrack table: refused (addresses that the rules
+	// refuse, as the Service has no endpoints), stale (entries of flows to those) and stale-unreplied (without an answer until now).
+	ReaderServices = "services"
 )
 
 // ChangeReader returns the step's id where a reader is change/ID: what a change says of itself.
@@ -51,7 +54,7 @@ func (v *validator) reader(path string, e ReadingExpectation, steps names) {
 	if v.r.blocked(reader) {
 		return
 	}
-	if slices.Contains([]string{ReaderConntrack, ReaderSNMP, ReaderPolicy}, e.Reader) {
+	if slices.Contains([]string{ReaderConntrack, ReaderSNMP, ReaderPolicy, ReaderServices}, e.Reader) {
 		if !v.r.has(on) {
 			v.r.addAt(path, "say on which place %s is read: on is missing", e.Reader)
 		} else {
@@ -61,7 +64,7 @@ func (v *validator) reader(path string, e ReadingExpectation, steps names) {
 	}
 	id, ok := ChangeReader(e.Reader)
 	if !ok {
-		v.r.addAt(reader, "%q is not a reader: write conntrack, snmp, policy or change/ID", e.Reader)
+		v.r.addAt(reader, "%q is not a reader: write conntrack, snmp, policy, services or change/ID", e.Reader)
 		return
 	}
 	v.ref(reader, id, steps)

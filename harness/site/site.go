@@ -51,6 +51,12 @@ type ClusterChange interface {
 	ApplyTo(ctx context.Context, s *Site, id string) (undo func(context.Context) error, err error)
 }
 
+// ClusterReporter is a change to the cluster as a whole that says something of itself: numbers that prove that it is in effect.
+type ClusterReporter interface {
+	// ReadFrom reads while the change with this id is on.
+	ReadFrom(ctx context.Context, s *Site, id string) (map[string]float64, error)
+}
+
 // Site is a cluster, its host and what has been changed. It is safe for use by several goroutines.
 type Site struct {
 	Cluster clusters.Cluster
@@ -68,7 +74,9 @@ type made struct {
 	id     string
 	on     string
 	places []string
-	undo   func(context.Context) error
+	// reporter is set for changes to the cluster as a whole that have readings.
+	reporter ClusterReporter
+	undo     func(context.Context) error
 }
 
 // Agent returns the agent of a place, the host's included.
@@ -113,6 +121,9 @@ func (s *Site) Apply(ctx context.Context, step scenario.Step) error {
 		if !ok {
 			return fmt.Errorf("change %s: %s is made at a place, not on the cluster", step.ID, step.Use.Name)
 		}
+		s.mu.Lock()
+		m.reporter, _ = change.(ClusterReporter)
+		s.mu.Unlock()
 		m.undo, err = change.ApplyTo(ctx, s, step.ID)
 	} else {
 		m.undo, err = s.applyAt(ctx, step, places)
@@ -224,18 +235,28 @@ func (s *Site) UndoAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// ChangeReadings asks a change that is on what it says of itself, at all its places.
+// ChangeReadings asks a change that is on what it says of itself, at all its places; one to the cluster as a whole at "cluster".
 func (s *Site) ChangeReadings(ctx context.Context, id string) (map[string]map[string]float64, error) {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.made, func(m *made) bool { return m.id == id })
 	var places []string
+	var reporter ClusterReporter
 	if i >= 0 {
-		places = s.made[i].places
+		places, reporter = s.made[i].places, s.made[i].reporter
 	}
 	s.mu.Unlock()
-	if i < 0 {
+	switch {
+	case i < 0:
 		return nil, nil
+	case reporter != nil:
+		values, err := reporter.ReadFrom(ctx, s, id)
+		return map[string]map[string]float64{"cluster": values}, err
 	}
+	return s.ReadAt(ctx, id, places)
+}
+
+// ReadAt asks a change at places for its readings, also where it is a part of a ClusterChange.
+func (s *Site) ReadAt(ctx context.Context, id string, places []string) (map[string]map[string]float64, error) {
 	var mu sync.Mutex
 	readings := map[string]map[string]float64{}
 	err := s.each(places, func(conn *agent.Conn) error {

@@ -33,6 +33,9 @@ type Options struct {
 	Jobs int
 	// Out is the folder that holds the run folders.
 	Out string
+	// AgreeWith, where it is not empty, is where other runs of the scenarios are, and Others their folders, by scenario.
+	AgreeWith string
+	Others    map[string]string
 	// Command is what a person would type to run this again.
 	Command []string
 	// Watch hears how far the scenarios are.
@@ -54,8 +57,8 @@ func Run(ctx context.Context, o Options) (reports.Suite, error) {
 	start := time.Now()
 	first := o.Runs[0]
 	s := reports.Suite{
-		Start: start.Format(time.RFC3339Nano), Command: o.Command, Cluster: first.Provider.Name(), Proxy: first.Proxy, Seed: first.Seed, Jobs: o.Jobs,
-		Scenarios: make([]reports.SuiteRun, len(o.Runs)), Outcome: judge.Skipped,
+		Start: start.Format(time.RFC3339Nano), Command: o.Command, Cluster: first.Provider.Name(), Proxy: first.Proxy, Seed: first.Seed, Jobs: o.Jobs, AgreeWith: o.AgreeWith,
+		Scenarios: make([]reports.SuiteRun, len(o.Runs)),
 	}
 	var err error
 	if s.Dir, err = rundir.MakeFolder(filepath.Join(o.Out, Folder), start.Format("20060102-150405")); err != nil {
@@ -74,8 +77,8 @@ func Run(ctx context.Context, o Options) (reports.Suite, error) {
 	}
 	close(turns.begun)
 	all.Wait()
+	s.Outcome = worst(s.Scenarios)
 	for i := range s.Scenarios {
-		s.Outcome = judge.Worst(s.Outcome, s.Scenarios[i].Outcome)
 		err = errors.Join(err, relative(s.Dir, &s.Scenarios[i]))
 	}
 	s.Took = time.Since(start).Seconds()
@@ -98,6 +101,14 @@ func (o Options) one(ctx context.Context, options run.Options, turn *turn) repor
 	dir, verdict, err := session.Run(ctx, options, o.Catalogues)
 	result.Took = time.Since(start).Seconds()
 	result.Outcome, result.Reason, result.Run, result.Claims = verdict.Outcome, verdict.Reason, dir, reports.Count(verdict.Claims)
+	if other := o.Others[s.Metadata.ID]; dir != "" && other != "" {
+		agreement, agreeErr := session.KeepAgreement(dir, other, o.Catalogues)
+		if agreeErr == nil {
+			brief := agreement.Brief()
+			result.Agreement = &brief
+		}
+		err = errors.Join(err, agreeErr)
+	}
 	if dir != "" {
 		data, dataErr := session.Data(dir, o.Catalogues)
 		if dataErr == nil {
@@ -110,6 +121,18 @@ func (o Options) one(ctx context.Context, options run.Options, turn *turn) repor
 		result.Outcome = judge.Worst(result.Outcome, judge.Inconclusive)
 	}
 	return result
+}
+
+// worst is the worst outcome of all scenarios, and of how they agree with other runs.
+func worst(runs []reports.SuiteRun) judge.Outcome {
+	outcome := judge.Skipped
+	for _, r := range runs {
+		outcome = judge.Worst(outcome, r.Outcome)
+		if r.Agreement != nil {
+			outcome = judge.Worst(outcome, r.Agreement.Outcome)
+		}
+	}
+	return outcome
 }
 
 // relative makes the address of a run folder one that is seen from the suite's.

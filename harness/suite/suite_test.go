@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/relapse-k8s/relapse/clusters/lab"
+	"github.com/relapse-k8s/relapse/harness/agree"
 	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
@@ -103,6 +104,21 @@ func TestAnExclusiveRunHasNoOtherBesideIt(t *testing.T) {
 	}
 	all.Wait()
 	g.Expect(seen.lines).To(Equal([]string{"next", "next", "exclusive", "next"}))
+}
+
+func TestADisagreementFailsTheSuite(t *testing.T) {
+	run := func(outcome, agreement judge.Outcome) reports.SuiteRun {
+		r := reports.SuiteRun{Outcome: outcome}
+		if agreement != "" {
+			r.Agreement = &agree.Agreement{Outcome: agreement}
+		}
+		return r
+	}
+	g := NewWithT(t)
+	g.Expect(worst(nil)).To(Equal(judge.Skipped))
+	g.Expect(worst([]reports.SuiteRun{run(judge.Pass, judge.Pass), run(judge.Pass, judge.Skipped), run(judge.Skipped, "")})).To(Equal(judge.Pass))
+	g.Expect(worst([]reports.SuiteRun{run(judge.Pass, judge.Fail), run(judge.Pass, judge.Pass)})).To(Equal(judge.Fail))
+	g.Expect(worst([]reports.SuiteRun{run(judge.Pass, judge.Inconclusive), run(judge.Pass, "")})).To(Equal(judge.Inconclusive))
 }
 
 type deaf struct{}

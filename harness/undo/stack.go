@@ -19,6 +19,8 @@ const DefaultTimeout = 5 * time.Second
 type Stack struct {
 	// Journal that every record is written to before the change is made; nil for a namespace that dies with its processes.
 	Journal *Journal
+	// Refuse, where not nil, says which records may not be made here, and so which changes: Push fails with its error.
+	Refuse func(Record) error
 	// Timeout of each step of undoing; 0 means DefaultTimeout.
 	Timeout time.Duration
 
@@ -70,6 +72,11 @@ func (s *Scope) Push(records ...Record) error {
 		records[i].Netns = netns
 		if err := records[i].Check(); err != nil {
 			return fmt.Errorf("change %s: %w", s.change, err)
+		}
+		if refuse := s.stack.Refuse; refuse != nil {
+			if err := refuse(records[i]); err != nil {
+				return fmt.Errorf("change %s: %w", s.change, err)
+			}
 		}
 	}
 	st := s.stack

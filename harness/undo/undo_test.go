@@ -311,3 +311,19 @@ func TestSysctlKeys(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAStackRefusesIsNotMade(t *testing.T) {
+	g := NewWithT(t)
+	file := filepath.Join(t.TempDir(), "file")
+	stack := &Stack{Refuse: func(r Record) error {
+		if r.File != nil {
+			return errors.New("no files here")
+		}
+		return nil
+	}}
+	scope := stack.Begin("one")
+	g.Expect(scope.SetFile(file, []byte("text"), 0o600)).To(MatchError("change one: no files here"))
+	g.Expect(file).NotTo(BeAnExistingFile())
+	g.Expect(scope.Push(Record{Link: &Link{Name: "relapse-none"}})).To(Succeed())
+	g.Expect(stack.Close(t.Context())).To(Succeed())
+}

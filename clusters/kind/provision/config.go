@@ -32,6 +32,11 @@ func (m *maker) kindConfig() *v1alpha4.Cluster {
 	return config
 }
 
+// proxyPatch has kube-proxy say on the node's address when it synchronized, for the API server to ask it there, and leaves conntrack as
+// strict as kubeadm would: kind sets tcpBeLiberal, the cure for segments outside the window.
+// Source: sigs.k8s.io/kind pkg/cluster/internal/kubeadm/config.go.
+const proxyPatch = "kind: KubeProxyConfiguration\nmetricsBindAddress: 0.0.0.0:10249\nconntrack: {maxPerCore: 0, tcpBeLiberal: false}\n"
+
 // patches are those to kubeadm's configuration.
 func (m *maker) patches() []string {
 	var kubelet strings.Builder
@@ -52,7 +57,7 @@ func (m *maker) patches() []string {
 			kubelet.WriteString("featureGates: {KubeletCrashLoopBackOffMax: true}\n")
 		}
 	}
-	patches := []string{kubelet.String()}
+	patches := []string{kubelet.String(), proxyPatch}
 	if m.Spec.Nodes > 1 {
 		// Pods may run on the control plane too. Where there is nothing else, kind itself takes the taint away, and fails without one.
 		patches = append(patches, "kind: InitConfiguration\nnodeRegistration: {taints: []}\n")

@@ -90,6 +90,7 @@ func (m *maker) make(ctx context.Context) error {
 		{"looking into the nodes' image", m.lookInto},
 		{"making nodes", m.makeNodes},
 		{"asking the engine about the nodes", m.find},
+		{"turning the nodes' resolver", m.turnResolver},
 		{"loading images into the nodes", m.loadAll},
 		{"installing the CNI " + m.Spec.CNI, m.install},
 		{"waiting until it is ready", m.ready},

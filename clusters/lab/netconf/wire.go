@@ -3,6 +3,7 @@ package netconf
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"github.com/vishvananda/netlink"
 
@@ -13,6 +14,8 @@ import (
 type End struct {
 	PID  int
 	Name string
+	// MAC of the far end, where it must not be by chance.
+	MAC string
 }
 
 // Wires are the veth pairs to create: both ends appear directly in the namespaces where they belong.
@@ -28,6 +31,13 @@ func HandleConnect(_ context.Context, wires Wires, _ func(agent.None)) (agent.No
 		veth := &netlink.Veth{LinkAttrs: named(near.Name), PeerName: far.Name}
 		if near.PID != 0 {
 			veth.Namespace = netlink.NsPid(near.PID)
+		}
+		if far.MAC != "" {
+			mac, err := net.ParseMAC(far.MAC)
+			if err != nil {
+				return agent.None{}, err
+			}
+			veth.PeerHardwareAddr = mac
 		}
 		if far.PID != 0 {
 			veth.PeerNamespace = netlink.NsPid(far.PID)

@@ -1,0 +1,89 @@
+package agents
+
+import (
+	"fmt"
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/relapse-k8s/relapse/clusters/images"
+	"github.com/relapse-k8s/relapse/clusters/kind/contain"
+)
+
+// givenDir is where ConfigMaps are mounted for the container's supervisor, a folder each.
+const givenDir = "/run/relapse/given"
+
+// Contain rewrites a pod of a workload for this image: each container's program becomes a child of relapse-agent contain, which the pod's
+// agent can ask to start it again. A ConfigMap is mounted elsewhere, and its files are copied to their place, for there they can be
+// replaced. So a program does not see the ConfigMap change, and can write to its own copy.
+func (i *Image) Contain(pod *corev1.PodSpec) error {
+	copies := 0
+	for _, list := range []struct {
+		field      string
+		containers []corev1.Container
+	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
+		for n := range list.containers {
+			c := &list.containers[n]
+			if err := images.Check(*c); err != nil {
+				return fmt.Errorf("spec.%s[%d].%w", list.field, n, err)
+			}
+			if err := i.contain(pod, c, &copies); err != nil {
+				return fmt.Errorf("spec.%s[%d]: %w", list.field, n, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (i *Image) contain(pod *corev1.PodSpec, c *corev1.Container, copies *int) error {
+	argv, command, err := images.Argv(*c, i.locate)
+	if err != nil {
+		return err
+	}
+	self := contain.Container{Name: c.Name, Argv: argv, Command: command}
+	var mounts []corev1.VolumeMount
+	given := map[string]bool{}
+	for _, mount := range c.VolumeMounts {
+		if !isConfigMap(pod, mount.Name) {
+			mounts = append(mounts, mount)
+			continue
+		}
+		from := path.Join(givenDir, mount.Name)
+		if !given[mount.Name] {
+			given[mount.Name] = true
+			mounts = append(mounts, corev1.VolumeMount{Name: mount.Name, MountPath: from, ReadOnly: true})
+		}
+		if mount.SubPath == "" {
+			// A folder of its own, because what the image has there must not be seen, as with the ConfigMap itself.
+			*copies++
+			name := fmt.Sprintf("relapse-copy-%d", *copies)
+			pod.Volumes = append(pod.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+			mounts = append(mounts, corev1.VolumeMount{Name: name, MountPath: mount.MountPath})
+		}
+		self.Copies = append(self.Copies, contain.Copy{From: path.Join(from, mount.SubPath), To: path.Clean(mount.MountPath)})
+	}
+	c.VolumeMounts = mounts
+	c.Image, c.ImagePullPolicy = i.ref, corev1.PullNever
+	c.Command, c.Args = []string{agentPath, "contain"}, self.Words()
+	return nil
+}
+
+// locate finds a program in the image.
+func (i *Image) locate(image string) (string, error) {
+	if image == images.Agent {
+		return agentPath, nil
+	}
+	if found := i.paths[image]; found != "" {
+		return found, nil
+	}
+	return "", fmt.Errorf("image: %q: the agent's image has no %s, because this machine had none when it was put together", image, image)
+}
+
+func isConfigMap(pod *corev1.PodSpec, volume string) bool {
+	for _, v := range pod.Volumes {
+		if v.Name == volume {
+			return v.ConfigMap != nil
+		}
+	}
+	return false
+}

@@ -1,0 +1,197 @@
+package agents
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/relapse-k8s/relapse/clusters/images"
+)
+
+// tools are the commands that evidence and changes need; without one of them there is no image.
+var tools = []string{"sh", "cat", "getent", "sysctl", "ip", "ss", "nft", "conntrack", "iptables", "iptables-save"}
+
+// moreTools come along where they are there. Which iptables is meant is said by links, which are kept.
+var moreTools = func() []string {
+	var all []string
+	for _, family := range []string{"iptables", "ip6tables"} {
+		for _, variant := range []string{"", "-nft", "-legacy"} {
+			for _, action := range []string{"", "-save", "-restore"} {
+				all = append(all, family+variant+action)
+			}
+		}
+	}
+	return append(all, "ps", "ping")
+}()
+
+// loaded are files that no program names as needed: they are looked for while it runs.
+var loaded = []string{
+	// What iptables rules say is known by a library each.
+	"/usr/lib/*/xtables/*.so", "/usr/lib64/xtables/*.so", "/usr/lib/xtables/*.so",
+	// nginx modules that its configuration may name.
+	"/usr/share/nginx/modules/*.so", "/usr/lib/nginx/modules/*.so", "/usr/lib64/nginx/modules/*.so",
+}
+
+// resolver are the parts of the C library's resolver that older ones have in files of their own.
+var resolver = []string{"libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"}
+
+// texts are files that programs read. Of nginx's configuration it is what the package brings, and not this machine's sites.
+var texts = []string{
+	"/etc/protocols", "/etc/services", "/etc/iproute2", "/usr/share/iproute2", "/etc/ssl/openssl.cnf",
+	"/etc/nginx/nginx.conf", "/etc/nginx/mime.types", "/etc/nginx/*_params", "/etc/nginx/fastcgi.conf", "/etc/nginx/modules-enabled",
+}
+
+// users are those that programs may want to be; root is there always.
+var users = []string{"root", "nobody", "www-data", "nginx", "haproxy"}
+
+// servers are the programs that pods can run beside the agent's own. Node.js is not among them: no scenario has it, and it is as large
+// as all others together.
+var servers = slices.DeleteFunc(images.Names(), func(name string) bool { return name == "node" })
+
+// content puts the image together. Bin is the folder of relapse's own programs.
+func content(ctx context.Context, bin string) (t tree, programs, paths map[string]string, err error) {
+	t = tree{}
+	c, err := newClosure(ctx, t)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	for _, name := range []string{"relapse-agent", "relapse-coredns"} {
+		path, err := filepath.Abs(filepath.Join(bin, name))
+		if err == nil {
+			err = errors.Join(t.copy(path, "/"+name, 0o755), c.needs(path))
+		}
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("%w; make build makes it", err)
+		}
+	}
+	if err := c.tools(); err != nil {
+		return nil, nil, nil, err
+	}
+	programs, paths, err = c.servers(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := t.addAll(texts...); err != nil {
+		return nil, nil, nil, err
+	}
+	t.system()
+	return t, programs, paths, nil
+}
+
+// tools adds the network tools and the resolver.
+func (c *closure) tools() error {
+	var missing []string
+	for _, name := range tools {
+		path, err := lookPath(name)
+		if err != nil {
+			missing = append(missing, name)
+			continue
+		}
+		if err := c.add(path); err != nil {
+			return err
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the agent's image needs %s, which this machine does not have; make deps installs what relapse needs", strings.Join(missing, ", "))
+	}
+	for _, name := range moreTools {
+		if path, err := lookPath(name); err == nil {
+			if err := c.add(path); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range resolver {
+		for _, path := range c.cache[name] {
+			if err := c.add(path); err != nil {
+				return err
+			}
+		}
+	}
+	for _, pattern := range loaded {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, path := range found {
+			if err := c.add(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// nginxPath is a path that nginx was built with: it wants the folders to be there.
+var nginxPath = regexp.MustCompile(`--[a-z-]+-path=(/\S+)`)
+
+// servers adds the programs of pods that this machine has, and returns their versions and paths.
+func (c *closure) servers(ctx context.Context) (versions, paths map[string]string, err error) {
+	versions, paths = map[string]string{}, map[string]string{}
+	for _, name := range servers {
+		path, err := images.Find(name)
+		if err != nil {
+			continue // an offer that there is not
+		}
+		if err := c.add(path); err != nil {
+			return nil, nil, err
+		}
+		versions[name], paths[name] = images.Version(ctx, name), path
+	}
+	if path := paths["nginx"]; path != "" {
+		output, err := exec.CommandContext(ctx, path, "-V").CombinedOutput()
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s -V: %w: %s", path, err, output)
+		}
+		for _, m := range nginxPath.FindAllSubmatch(output, -1) {
+			c.tree.folder(filepath.Dir(string(m[1])), 0o755)
+		}
+	}
+	return versions, paths, nil
+}
+
+// system adds what every container has.
+func (t tree) system() {
+	// Neither a resolver of the machine nor multicast may answer in place of the cluster's DNS.
+	t.put("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
+	for _, file := range []string{"/etc/passwd", "/etc/group"} {
+		t.put(file, accounts(file))
+	}
+	// The runtime mounts the pod's own in their place.
+	for _, file := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/hostname"} {
+		t.put(file, "")
+	}
+	for _, folder := range []string{"/proc", "/sys", "/dev", "/run", "/root", "/var/lib"} {
+		t.folder(folder, 0o755)
+	}
+	t.folder("/tmp", 0o777|fs.ModeSticky)
+	if _, ok := t["/var/run"]; !ok {
+		t["/var/run"] = entry{mode: fs.ModeSymlink | 0o777, link: "/run"}
+	}
+}
+
+// accounts are the lines of this machine's passwd or group that programs need, with its numbers.
+func accounts(file string) string {
+	text, _ := os.ReadFile(file)
+	lines := map[string]string{"root": map[string]string{"/etc/passwd": "root:x:0:0:root:/root:/bin/sh", "/etc/group": "root:x:0:"}[file]}
+	for line := range strings.Lines(string(text)) {
+		name, _, _ := strings.Cut(line, ":")
+		if name != "root" && slices.Contains(append(users, "nogroup"), name) {
+			lines[name] = strings.TrimSpace(line)
+		}
+	}
+	var all strings.Builder
+	for _, name := range append(users, "nogroup") {
+		if lines[name] != "" {
+			fmt.Fprintln(&all, lines[name])
+		}
+	}
+	return all.String()
+}

@@ -1,0 +1,89 @@
+package agents
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Names of the agents' objects, and where things are in their image.
+const (
+	namespace     = "relapse-system"
+	name          = "relapse-agents"
+	containerName = "agent"
+	agentPath     = "/relapse-agent"
+	stateDir      = "/run/relapse"
+)
+
+var labels = map[string]string{"app.kubernetes.io/name": name, "app.kubernetes.io/managed-by": "relapse"}
+
+// capabilities of an agent's container. All others are dropped; SYS_RESOURCE, which some machines cannot give, is not needed.
+var capabilities = []corev1.Capability{
+	"NET_ADMIN",        // nft tables, conntrack, NFQUEUE, links and routes, settings under net
+	"NET_RAW",          // capturing packets, and sending the stray segments that no socket would send
+	"NET_BIND_SERVICE", // NodeLocal DNSCache listens on port 53 of the node
+	"SYS_ADMIN",        // entering the namespaces of pods, and mounts of their own: /proc, /sys and a pod's resolv.conf
+	"SYS_CHROOT",       // entering a mount namespace needs it besides
+	"SYS_PTRACE",       // looking at /proc/PID/ns and /proc/PID/root of others' processes
+}
+
+func namespaceObject() *corev1.Namespace {
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{
+		"app.kubernetes.io/managed-by": "relapse",
+		// The agents are privileged by design; a cluster that enforces something else would not admit them.
+		"pod-security.kubernetes.io/enforce": "privileged",
+	}}}
+}
+
+// accountObject is an account that may do nothing: agents do not speak with the API server.
+func accountObject() *corev1.ServiceAccount {
+	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, AutomountServiceAccountToken: new(false)}
+}
+
+// daemonSet asks for what agents need, and no more.
+func daemonSet(image string) *appsv1.DaemonSet {
+	return &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels},
+		Spec: appsv1.DaemonSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: podSpec(image)},
+		},
+	}
+}
+
+func podSpec(image string) corev1.PodSpec {
+	return corev1.PodSpec{
+		ServiceAccountName: name, AutomountServiceAccountToken: new(false), EnableServiceLinks: new(false),
+		// The node's network is what a node's agent acts in; and agents must run where no CNI does yet, or one that fails.
+		HostNetwork: true,
+		// A pod's namespaces are found by its processes; and who wrote a journal must have the same number for every container that
+		// comes after this one.
+		HostPID:   true,
+		DNSPolicy: corev1.DNSDefault,
+		// Every node, also one that is not ready, or full, or the control plane.
+		Tolerations:       []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+		PriorityClassName: "system-node-critical",
+		Containers: []corev1.Container{{
+			Name: containerName, Image: image, ImagePullPolicy: corev1.PullNever,
+			Command:   []string{agentPath, "keep"},
+			Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi")}},
+			// Not privileged: no devices, and no capabilities beyond these. /proc/sys of such a container is read-only; each agent mounts
+			// a /proc of its own, in a mount namespace of its own, which SYS_ADMIN is for.
+			SecurityContext: &corev1.SecurityContext{
+				RunAsUser:    new(int64(0)), // the files of /proc/sys are root's
+				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: capabilities},
+				// The runtime's default profile, on machines with AppArmor, forbids mounts whatever the capabilities.
+				AppArmorProfile: &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined},
+				// Its default seccomp profile allows what the capabilities do.
+				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			VolumeMounts: []corev1.VolumeMount{{Name: "state", MountPath: stateDir}},
+		}},
+		Volumes: []corev1.Volume{{
+			// Journals must outlive the container and the pod, and need not outlive the machine's start: /run is in memory.
+			Name:         "state",
+			VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: stateDir, Type: new(corev1.HostPathDirectoryOrCreate)}},
+		}},
+	}
+}

@@ -1,0 +1,124 @@
+package agents
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// tree is what is in the image, by absolute path.
+type tree map[string]entry
+
+// entry is a file, a folder or a link; all belong to root.
+type entry struct {
+	mode fs.FileMode
+	// source is the file of this machine that holds the content, and size how long it was.
+	source string
+	size   int64
+	// text is the content where there is no source.
+	text string
+	// link is the target of a symbolic link.
+	link string
+}
+
+// maxLinks bounds how many links lead to one file.
+const maxLinks = 40
+
+// add takes a file of this machine, or a folder without what is in it, at the same path, with every link on the way, so that programs
+// go on by their names: iptables-save is a link to a link to the program that does what its name says. It returns where the links lead.
+func (t tree) add(path string) (string, error) {
+	rest, at := strings.Split(filepath.Clean(path), "/"), "/"
+	for links := 0; len(rest) > 0; {
+		next := filepath.Join(at, rest[0])
+		rest = rest[1:]
+		info, err := os.Lstat(next)
+		if err != nil {
+			return "", err
+		}
+		switch {
+		case info.Mode()&fs.ModeSymlink != 0:
+			if links++; links > maxLinks {
+				return "", fmt.Errorf("%s: too many links", path)
+			}
+			target, err := os.Readlink(next)
+			if err != nil {
+				return "", err
+			}
+			t[next] = entry{mode: fs.ModeSymlink | 0o777, link: target}
+			rest = append(strings.Split(target, "/"), rest...)
+			if filepath.IsAbs(target) {
+				at = "/"
+			}
+		case info.IsDir():
+			if next != "/" {
+				t.folder(next, 0o755)
+			}
+			at = next
+		case info.Mode().IsRegular():
+			if len(rest) > 0 {
+				return "", fmt.Errorf("%s: %s is a file", path, next)
+			}
+			t[next] = entry{mode: info.Mode().Perm(), source: next, size: info.Size()}
+			return next, nil
+		default:
+			return "", fmt.Errorf("%s is neither a file nor a folder: %s", next, info.Mode())
+		}
+	}
+	return at, nil
+}
+
+// addAll takes the files and folders that match, with what is in the folders.
+func (t tree) addAll(patterns ...string) error {
+	var errs []error
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		errs = append(errs, err)
+		for _, path := range paths {
+			target, err := t.add(path)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			if info, err := os.Stat(target); err == nil && info.IsDir() {
+				errs = append(errs, t.addAll(filepath.Join(path, "*")))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// copy takes a file of this machine to another path.
+func (t tree) copy(from, to string, mode fs.FileMode) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	t[to] = entry{mode: mode, source: from, size: info.Size()}
+	return nil
+}
+
+// put makes a file of a text.
+func (t tree) put(path, text string) {
+	t.folder(filepath.Dir(path), 0o755)
+	t[path] = entry{mode: 0o644, text: text, size: int64(len(text))}
+}
+
+// folder makes a folder and those above it, where they are not links.
+func (t tree) folder(path string, mode fs.FileMode) {
+	for above := filepath.Dir(path); above != "/"; above = filepath.Dir(above) {
+		if _, ok := t[above]; !ok {
+			t[above] = entry{mode: fs.ModeDir | 0o755}
+		}
+	}
+	if _, ok := t[path]; !ok && path != "/" {
+		t[path] = entry{mode: fs.ModeDir | mode}
+	}
+}
+
+// paths lists all, folders before what is in them.
+func (t tree) paths() []string { return slices.Sorted(maps.Keys(t)) }

@@ -1,0 +1,19 @@
+// The first container of a pod: holds its namespaces until it is told to end, and collects orphans where the pod's containers
+// share a process namespace.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void end(int signal) { (void)signal; _exit(0); }
+
+static void collect(int signal) {
+	(void)signal;
+	while (waitpid(-1, 0, WNOHANG) > 0) {}
+}
+
+int main(void) {
+	signal(SIGINT, end);
+	signal(SIGTERM, end);
+	signal(SIGCHLD, collect);
+	for (;;) pause();
+}

@@ -1,0 +1,100 @@
+package kind
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// AwaitNodes waits for the condition Ready of all nodes.
+func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
+	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+		list, err := c.kind.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return "", err
+		}
+		var others []string
+		for _, node := range list.Items {
+			for _, condition := range node.Status.Conditions {
+				if condition.Type == corev1.NodeReady && (condition.Status == corev1.ConditionTrue) != ready {
+					others = append(others, fmt.Sprintf("node %s: Ready is %s: %s", node.Name, condition.Status, condition.Message))
+				}
+			}
+			// The scheduler goes by the taint, which follows the condition.
+			tainted := slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeNotReady })
+			if tainted == ready {
+				others = append(others, fmt.Sprintf("node %s: taint %s is there: %t", node.Name, corev1.TaintNodeNotReady, tainted))
+			}
+		}
+		return strings.Join(others, "; "), nil
+	})
+}
+
+// NotReady counts the nodes whose condition Ready is not true.
+func (c *cluster) NotReady(ctx context.Context) (int, error) {
+	list, err := c.kind.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, node := range list.Items {
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
+				n++
+			}
+		}
+	}
+	return n, nil
+}
+
+// CountPods counts by phase.
+func (c *cluster) CountPods(ctx context.Context, namespace, selector string) (pending, running int, err error) {
+	list, err := c.kind.cluster.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, pod := range list.Items {
+		switch pod.Status.Phase {
+		case corev1.PodPending:
+			pending++
+		case corev1.PodRunning:
+			running++
+		}
+	}
+	return pending, running, nil
+}
+
+// DeletePods deletes pods without a grace period.
+func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) error {
+	pods := c.kind.cluster.Client.CoreV1().Pods(namespace)
+	options := metav1.ListOptions{LabelSelector: selector}
+	list, err := pods.List(ctx, options)
+	if err != nil {
+		return err
+	}
+	old := map[types.UID]bool{}
+	now := int64(0)
+	for _, pod := range list.Items {
+		old[pod.UID] = true
+		if err := pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+			return err
+		}
+	}
+	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+		list, err := pods.List(ctx, options)
+		if err != nil {
+			return "", err
+		}
+		for _, pod := range list.Items {
+			if old[pod.UID] {
+				return "pod " + pod.Name + " is still there", nil
+			}
+		}
+		return "", nil
+	})
+}

@@ -1,0 +1,163 @@
+package kind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/knownlines"
+	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/program"
+)
+
+const outsidePlace = "outside"
+
+// Places lists the nodes that the scenario knows of, the workload's pods, and the outside.
+func (c *cluster) Places() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(withOutside(c.conns, c.outside.Conn)))
+}
+
+func withOutside(conns map[string]*agent.Conn, outside *agent.Conn) map[string]*agent.Conn {
+	all := maps.Clone(conns)
+	all[outsidePlace] = outside
+	return all
+}
+
+// Resolve turns a selector into places.
+func (c *cluster) Resolve(on string) ([]string, error) {
+	var places []string
+	if on == "nodes" {
+		for _, n := range c.nodes {
+			places = append(places, "node/"+n.Name)
+		}
+		return places, nil
+	}
+	if name, ok := strings.CutPrefix(on, "node-of/"); ok {
+		for _, place := range c.podsNamed(name) {
+			if node := c.nodeOf(place); node != "" && !slices.Contains(places, node) {
+				places = append(places, node)
+			}
+		}
+	} else if name, ok := strings.CutPrefix(on, "pod/"); ok {
+		places = c.podsNamed(name)
+	} else if c.Agent(on) != nil {
+		places = []string{on}
+	}
+	if len(places) == 0 {
+		return nil, fmt.Errorf("%s: there is no such place; there are nodes, %s", on, strings.Join(c.Places(), ", "))
+	}
+	return places, nil
+}
+
+// podsNamed returns the places of the pod with this name, or of the pods of the Deployment with this name.
+func (c *cluster) podsNamed(name string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var places []string
+	for place, pod := range c.pods {
+		if pod.Name == name || pod.Labels[ownerLabel] == name {
+			places = append(places, place)
+		}
+	}
+	slices.Sort(places)
+	return places
+}
+
+// nodeOf is the place of the node that a pod is on.
+func (c *cluster) nodeOf(place string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.nodes, func(n provision.Node) bool { return n.Container == c.pods[place].Spec.NodeName })
+	if i < 0 {
+		return ""
+	}
+	return "node/" + c.nodes[i].Name
+}
+
+// Agent of a place, or nil.
+func (c *cluster) Agent(place string) *agent.Conn {
+	if place == outsidePlace {
+		return c.outside.Conn
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.conns[place]
+}
+
+// Enter is the engine's exec for nodes, with a pod's network namespace for pods.
+func (c *cluster) Enter(place string) []string {
+	if place == outsidePlace {
+		return []string{"nsenter", "-t", fmt.Sprint(c.outside.PID()), "-n", "-m", "-u", "-p"}
+	}
+	node := place
+	if strings.HasPrefix(place, "pod/") {
+		node = c.nodeOf(place)
+	}
+	n, _ := c.kind.node(node)
+	enter := []string{"docker", "exec", "-it", n.Container}
+	if node == place {
+		return enter
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pod := c.pods[place]
+	// crictl names containers by their pod and name too.
+	inspect := fmt.Sprintf(`$(docker exec %s crictl inspect -o go-template --template '{{.info.pid}}' %s)`, n.Container, containerID(pod))
+	return append(enter, "nsenter", "-t", inspect, "-n")
+}
+
+func containerID(pod *corev1.Pod) string {
+	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
+	return id
+}
+
+// Follow hears the cluster's events, and the known lines of what the programs in pods say, one at a time.
+func (c *cluster) Follow(ctx context.Context, tell func(history.Log)) error {
+	var one sync.Mutex
+	hear := func(line history.Log) {
+		one.Lock()
+		defer one.Unlock()
+		tell(line)
+	}
+	group, all := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.kind.followEvents(all, hear) })
+	c.mu.Lock()
+	pods := maps.Clone(c.pods)
+	c.mu.Unlock()
+	for place, pod := range pods {
+		for _, container := range pod.Spec.Containers {
+			image := c.prepare.images[pod.Labels[ownerLabel]+"/"+container.Name]
+			match := knownlines.Patterns(image)
+			if len(match) == 0 {
+				continue
+			}
+			group.Go(func() error {
+				_, err := program.Follow.Call(all, c.Agent(place), program.Following{Name: container.Name, Match: match}, func(line string) {
+					if entry, ok := knownlines.Recognize(image, line); ok {
+						entry.On = place
+						hear(entry)
+					}
+				})
+				if errors.Is(err, agent.ErrGone) {
+					return nil // a pod that has gone says nothing more
+				}
+				return err
+			})
+		}
+	}
+	if err := group.Wait(); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}

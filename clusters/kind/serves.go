@@ -1,0 +1,96 @@
+package kind
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/images"
+	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
+)
+
+// serveTimes is how often in a row a pod on every node must resolve and connect before a cluster counts as ready.
+const serveTimes = 5
+
+// checkName is the pod and Service with which a cluster is tried.
+const checkName = "relapse-check"
+
+// serves sees for itself that a cluster works: on every node a pod connects, by its name, to a Service of pods on all nodes.
+func (k *Kind) serves(ctx context.Context) (err error) {
+	c := k.workload(clusters.Spec{Run: checkName, Nodes: len(k.cluster.Nodes)})
+	defer func() { err = errors.Join(err, c.close(context.WithoutCancel(ctx))) }()
+	objects := []any{map[string]any{
+		"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": checkName},
+		"spec": map[string]any{"selector": map[string]any{"app": checkName}, "ports": []any{map[string]any{"port": 80, "targetPort": 8080}}},
+	}}
+	for _, node := range k.cluster.Nodes {
+		objects = append(objects, corev1.Pod{
+			TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+			ObjectMeta: metav1.ObjectMeta{Name: checkName + "-" + node.Name, Labels: map[string]string{"app": checkName}},
+			Spec: corev1.PodSpec{NodeName: node.Name, Containers: []corev1.Container{
+				{Name: "main", Image: images.Agent, Args: []string{"server", ":8080"}},
+			}},
+		})
+	}
+	for _, object := range objects {
+		text, err := json.Marshal(object)
+		if err != nil {
+			return err
+		}
+		c.spec.Workload = append(c.spec.Workload, text)
+	}
+	if err := errors.Join(c.applyAll(ctx), c.dialPods(ctx)); err != nil {
+		return err
+	}
+	for place, conn := range c.conns {
+		good := 0
+		err := eventually(ctx, reachLimit, func(ctx context.Context) (string, error) {
+			if _, err := netconf.Reach.Call(ctx, conn, checkName+".default.svc.cluster.local:80", nil); err != nil {
+				good = 0
+				return "", err
+			}
+			good++
+			if good < serveTimes {
+				return fmt.Sprintf("it went well %d times, not %d", good, serveTimes), nil
+			}
+			return "", nil
+		})
+		if err != nil {
+			return fmt.Errorf("%s does not reach a Service by its name: %w", place, err)
+		}
+	}
+	return nil
+}
+
+// sweep takes away the workload that a run which died has left on a cluster that stays.
+func (k *Kind) sweep(ctx context.Context) error { return k.objects.sweep(ctx, runLabel) }
+
+// checkImages refuses images that relapse does not have.
+func checkImages(workload [][]byte) []error {
+	var errs []error
+	for _, text := range workload {
+		var object struct {
+			metav1.TypeMeta
+			Metadata metav1.ObjectMeta `json:"metadata"`
+			Spec     struct {
+				corev1.PodSpec
+				Template struct{ Spec corev1.PodSpec } `json:"template"`
+			} `json:"spec"`
+		}
+		if json.Unmarshal(text, &object) != nil || object.Kind != "Pod" && object.Kind != "Deployment" {
+			continue
+		}
+		for i, c := range append(object.Spec.Containers, object.Spec.Template.Spec.Containers...) {
+			if err := images.Check(c); err != nil {
+				errs = append(errs, fmt.Errorf("%s %s: spec.containers[%d].%w", strings.TrimSpace(object.Kind), object.Metadata.Name, i, err))
+			}
+		}
+	}
+	return errs
+}

@@ -1,0 +1,108 @@
+package kind
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Settle lets every kube-proxy synchronize until what is stale has gone: the chains of a Service that was deleted are removed at a
+// synchronization a second or more after it. Source: Kubernetes pkg/proxy/nftables/proxier.go (staleChains).
+func (c *cluster) Settle(ctx context.Context) error { return c.kind.settle(ctx) }
+
+// settleName is a Service without endpoints, for kube-proxy to have something to do.
+const settleName = "relapse-settle"
+
+// settle makes kube-proxies synchronize twice, with and without a Service that nobody uses. Without kube-proxy there is nothing to do.
+func (k *Kind) settle(ctx context.Context) error {
+	if k.cluster.Spec.Proxy == "none" {
+		return nil
+	}
+	services := k.cluster.Client.CoreV1().Services(metav1.NamespaceDefault)
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: settleName, Labels: map[string]string{runLabel: settleName}}}
+	service.Spec.Ports = []corev1.ServicePort{{Port: 9}}
+	for _, touch := range []func() error{
+		func() error {
+			_, err := services.Create(ctx, service, metav1.CreateOptions{FieldManager: manager})
+			return err
+		},
+		func() error { return services.Delete(ctx, settleName, metav1.DeleteOptions{}) },
+	} {
+		if err := k.synchronized(ctx, touch); err != nil {
+			return fmt.Errorf("service %s: %w", settleName, err)
+		}
+	}
+	return nil
+}
+
+// synchronized touches a Service and waits until every kube-proxy has synchronized since.
+func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
+	before, err := k.lastSyncs(ctx)
+	if err != nil {
+		return err
+	}
+	if err := touch(); err != nil {
+		return err
+	}
+	return eventually(ctx, settleLimit, func(ctx context.Context) (string, error) {
+		now, err := k.lastSyncs(ctx)
+		if err != nil {
+			return "", err
+		}
+		var late []string
+		for node, at := range before {
+			if now[node] <= at {
+				late = append(late, fmt.Sprintf("kube-proxy on %s has not synchronized since %.3f", node, at))
+			}
+		}
+		return strings.Join(late, "; "), nil
+	})
+}
+
+// lastSyncs asks each kube-proxy when it synchronized last, in seconds since 1970, by node.
+// Source: Kubernetes pkg/proxy/metrics/metrics.go.
+func (k *Kind) lastSyncs(ctx context.Context) (map[string]float64, error) {
+	const metric = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
+	syncs := map[string]float64{}
+	for _, node := range k.cluster.Nodes {
+		text, err := k.proxyMetrics(ctx, node.Container)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(text) {
+			fields := strings.Fields(line)
+			if len(fields) != 2 || !strings.HasPrefix(fields[0], metric) {
+				continue
+			}
+			at, err := strconv.ParseFloat(fields[1], 64)
+			if err != nil {
+				return nil, fmt.Errorf("kube-proxy on %s: %s: %w", node.Name, strings.TrimSpace(line), err)
+			}
+			// One for each IP family.
+			syncs[node.Name] = max(syncs[node.Name], at)
+		}
+	}
+	return syncs, nil
+}
+
+// proxyMetrics reads the metrics of a node's kube-proxy by way of the API server.
+func (k *Kind) proxyMetrics(ctx context.Context, container string) (string, error) {
+	pods, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{
+		LabelSelector: "k8s-app=kube-proxy", FieldSelector: "spec.nodeName=" + container,
+	})
+	if err != nil {
+		return "", err
+	}
+	if len(pods.Items) == 0 {
+		return "", fmt.Errorf("there is no kube-proxy on %s", container)
+	}
+	text, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).ProxyGet("http", pods.Items[0].Name, "10249", "metrics", nil).DoRaw(ctx)
+	if err != nil {
+		return "", fmt.Errorf("metrics of kube-proxy on %s: %w", container, err)
+	}
+	return string(text), nil
+}

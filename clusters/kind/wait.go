@@ -1,0 +1,44 @@
+package kind
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Limits of waits, and how often is looked.
+const (
+	sweepLimit  = time.Minute
+	podsLimit   = 90 * time.Second
+	reachLimit  = 30 * time.Second
+	settleLimit = 30 * time.Second
+	// sameLimit is how long the nodes may take to look as before when a workload has gone.
+	sameLimit = 45 * time.Second
+	lookEvery = 200 * time.Millisecond
+)
+
+// eventually looks until there is nothing left to wait for, and returns what was missing the last time when the limit or ctx ends.
+func eventually(ctx context.Context, limit time.Duration, look func(context.Context) (missing string, err error)) error {
+	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("limit of %s", limit))
+	defer cancel()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	last := errors.New("nothing was seen yet")
+	for {
+		missing, err := look(limited)
+		switch {
+		case err == nil && missing == "":
+			return nil
+		case err == nil:
+			last = errors.New(missing)
+		case limited.Err() == nil:
+			last = err
+		}
+		select {
+		case <-limited.Done():
+			return fmt.Errorf("%w (%w)", last, context.Cause(limited))
+		case <-tick.C:
+		}
+	}
+}

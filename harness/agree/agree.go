@@ -1,0 +1,193 @@
+// Package agree holds two runs of one scenario against each other, usually one in the lab and one on kind: do both say the same, and
+// where they do not, does the scenario explain it? It is pure: it reads nothing but what it is given.
+package agree
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// Side is one of the two runs.
+type Side struct {
+	// Folder is where it can be read, as it is to be printed.
+	Folder   string
+	Scenario *scenario.Scenario
+	Run      rundir.Run
+	Verdict  judge.Verdict
+}
+
+// Agreement says what two runs say alike: agreement.json.
+type Agreement struct {
+	Scenario string `json:"scenario"`
+	// Outcome is pass where both say the same or the scenario explains why not, fail where it does not, inconclusive where one of them has
+	// nothing to say, skipped where there is nothing that both have looked at.
+	Outcome judge.Outcome `json:"outcome"`
+	Reason  string        `json:"reason"`
+	Runs    [2]Run        `json:"runs"`
+	// Notes say what to know before the two are compared.
+	Notes []string `json:"notes,omitempty"`
+	// Counts is how many rows came out how, also where not all are listed.
+	Counts map[Result]int `json:"counts"`
+	Rows   []Row          `json:"rows"`
+}
+
+// Run is what is told of a run.
+type Run struct {
+	// Name tells the two apart: lab and kind, or lab nftables and lab iptables; one run and other run where they are alike.
+	Name    string        `json:"name"`
+	Folder  string        `json:"folder"`
+	ID      string        `json:"id"`
+	Cluster string        `json:"cluster"`
+	Proxy   string        `json:"proxy"`
+	Kernel  string        `json:"kernel,omitempty"`
+	Start   string        `json:"start"`
+	Outcome judge.Outcome `json:"outcome"`
+}
+
+// Row is one thing that both runs may say something of. Without any subject it is the run as a whole, with a variant only that variant.
+type Row struct {
+	scenario.Subject
+	Answers [2]Answer `json:"answers"`
+	Result  Result    `json:"result"`
+	// Why explains everything but what is said alike.
+	Why string `json:"why,omitempty"`
+}
+
+// Answer is what one run says.
+type Answer struct {
+	// Says is shown, partly or absent; fired or quiet; holds or refuted; or nothing.
+	Says string `json:"says,omitempty"`
+	// Seen is the numbers behind it.
+	Seen string `json:"seen,omitempty"`
+	// Outcome is a phase's.
+	Outcome judge.Outcome `json:"outcome,omitempty"`
+}
+
+// Result of a comparison.
+type Result string
+
+// The results.
+const (
+	Same Result = "same"
+	// Explained is another answer that the scenario explains: in its differences, or because it expects something else where another thing
+	// is offered.
+	Explained Result = "explained"
+	// Unexplained is another answer, and Stale the same where the scenario explains a difference.
+	Unexplained Result = "unexplained"
+	Stale       Result = "stale"
+	// Open is where one of the runs has nothing to say because it is inconclusive there.
+	Open Result = "open"
+	// Skipped is what only one of them has looked at, or neither.
+	Skipped Result = "skipped"
+)
+
+// Brief is the agreement without what both say alike.
+func (a Agreement) Brief() Agreement {
+	rows := []Row{}
+	for _, r := range a.Rows {
+		if r.Result != Same {
+			rows = append(rows, r)
+		}
+	}
+	a.Rows = rows
+	return a
+}
+
+// comparison is an agreement being made.
+type comparison struct {
+	Agreement
+	sides [2]Side
+	// explains is the scenario of the later run, whose differences count.
+	explains *scenario.Scenario
+}
+
+// Compare holds two runs against each other. An error means that they cannot be: they are of different scenarios, or of versions of one
+// that have not the same phases.
+func Compare(first, second Side) (Agreement, error) {
+	c := &comparison{sides: [2]Side{first, second}, explains: second.Scenario}
+	if err := c.alike(); err != nil {
+		return Agreement{}, err
+	}
+	if later(first.Run.Start, second.Run.Start) {
+		c.explains = first.Scenario
+	}
+	c.head()
+	for i := range first.Scenario.Variants {
+		c.variant(first.Scenario.Variants[i].ID)
+	}
+	c.claims()
+	c.whole()
+	c.explain()
+	c.conclude()
+	return c.Agreement, nil
+}
+
+// later reports whether a time in RFC 3339 is after another.
+func later(a, b string) bool {
+	x, errX := time.Parse(time.RFC3339Nano, a)
+	y, errY := time.Parse(time.RFC3339Nano, b)
+	return errX == nil && errY == nil && x.After(y)
+}
+
+// head says what the two are.
+func (c *comparison) head() {
+	c.Scenario, c.Rows = c.sides[0].Scenario.Metadata.ID, []Row{}
+	names := nameApart(c.sides[0].Run, c.sides[1].Run)
+	for i, s := range c.sides {
+		c.Runs[i] = Run{
+			Name: names[i], Folder: s.Folder, ID: s.Run.ID, Cluster: s.Run.Cluster, Proxy: s.Run.Proxy, Kernel: s.Run.Versions["kernel"],
+			Start: s.Run.Start, Outcome: s.Verdict.Outcome,
+		}
+	}
+	if c.sides[0].Run.Digest != c.sides[1].Run.Digest {
+		explains := names[0]
+		if c.explains == c.sides[1].Scenario {
+			explains = names[1]
+		}
+		c.note("The two ran different versions of the scenario's file. The differences that count are those of the later run, %s.", explains)
+	}
+	if one, other := c.Runs[0].Kernel, c.Runs[1].Kernel; one != other && one != "" && other != "" {
+		c.note("They ran on different kernels: %s (%s) and %s (%s).", one, names[0], other, names[1])
+	}
+}
+
+func (c *comparison) note(format string, a ...any) {
+	c.Notes = append(c.Notes, fmt.Sprintf(format, a...))
+}
+
+func nameApart(a, b rundir.Run) [2]string {
+	switch {
+	case a.Cluster != b.Cluster && a.Proxy == b.Proxy:
+		return [2]string{a.Cluster, b.Cluster}
+	case a.Cluster != b.Cluster || a.Proxy != b.Proxy:
+		return [2]string{a.Cluster + " " + a.Proxy, b.Cluster + " " + b.Proxy}
+	}
+	return [2]string{"one run", "other run"}
+}
+
+// add adds a row.
+func (c *comparison) add(r Row) { c.Rows = append(c.Rows, r) }
+
+// reasons are what keeps each side from an answer, or nothing.
+type reasons [2]string
+
+func (r reasons) any() bool { return r != reasons{} }
+
+// say words reasons, each with its side, but once where it is the same on both.
+func (c *comparison) say(r reasons) string {
+	if r[0] == r[1] {
+		return r[0]
+	}
+	var words []string
+	for i, reason := range r {
+		if reason != "" {
+			words = append(words, c.Runs[i].Name+": "+reason)
+		}
+	}
+	return strings.Join(words, "; ")
+}

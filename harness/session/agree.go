@@ -1,0 +1,82 @@
+package session
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/relapse-k8s/relapse/harness/agree"
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/rundir"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/reports"
+)
+
+// Side reads a run folder to be held against another. It is judged again from its history, so that one judge has seen both sides; where
+// there is none its verdict counts.
+func Side(dir string, cat scenario.Catalogues) (agree.Side, error) {
+	s, verdict, err := Judge(dir, cat)
+	if err != nil {
+		return agree.Side{}, err
+	}
+	side := agree.Side{Folder: dir, Scenario: s, Verdict: verdict}
+	if err := rundir.ReadJSON(dir, rundir.RunFile, &side.Run); err != nil {
+		return side, err
+	}
+	if _, err := os.Stat(filepath.Join(dir, rundir.HistoryFile)); err == nil {
+		return side, nil
+	}
+	var stored judge.Verdict
+	if err = rundir.ReadJSON(dir, rundir.VerdictFile, &stored); errors.Is(err, fs.ErrNotExist) {
+		return side, nil
+	}
+	side.Verdict = stored
+	return side, err
+}
+
+// Agree holds two run folders of one scenario against each other.
+func Agree(one, other string, cat scenario.Catalogues) (agree.Agreement, error) {
+	first, err := Side(one, cat)
+	if err != nil {
+		return agree.Agreement{}, err
+	}
+	second, err := Side(other, cat)
+	if err != nil {
+		return agree.Agreement{}, err
+	}
+	return agree.Compare(first, second)
+}
+
+// KeepAgreement holds a run folder against another of the same scenario, keeps what came of it in the first, and writes its reports again.
+func KeepAgreement(dir, with string, cat scenario.Catalogues) (agree.Agreement, error) {
+	agreement, err := Agree(dir, with, cat)
+	if err != nil {
+		return agreement, err
+	}
+	// As seen from the folder that it is kept in, so that both can be moved together.
+	agreement.Runs[0].Folder = "."
+	if agreement.Runs[1].Folder, err = relative(dir, with); err != nil {
+		return agreement, err
+	}
+	if err := rundir.WriteJSON(dir, rundir.AgreementFile, agreement); err != nil {
+		return agreement, err
+	}
+	data, err := Data(dir, cat)
+	if err != nil {
+		return agreement, err
+	}
+	return agreement, reports.Write(dir, data)
+}
+
+// relative is where a folder is, seen from another.
+func relative(from, to string) (string, error) {
+	from, err := filepath.Abs(from)
+	if err != nil {
+		return "", err
+	}
+	if to, err = filepath.Abs(to); err != nil {
+		return "", err
+	}
+	return filepath.Rel(from, to)
+}
