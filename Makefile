@@ -11,8 +11,9 @@ export RELAPSE_BIN := $(CURDIR)/bin
 GO         ?= go
 CLUSTER    ?= lab
 PROXY      ?= nftables
-# kube-proxy's modes in which test-kind runs the suite.
-KIND_PROXIES ?= nftables iptables
+# What test-kind runs, in which of kube-proxy's modes.
+KIND_PROXIES   ?= nftables iptables
+KIND_SCENARIOS ?= --all
 KUBERNETES ?= 1.36
 # Given for a release only: make build VERSION=v1.2.3
 VERSION    ?=
@@ -72,11 +73,11 @@ test-scenarios:
 	$(GO) test -timeout 30m -count=1 ./harness/run
 	$(GO) test -timeout 45m -count=1 -v ./scenarios
 
-test-kind: deps build ## the same on kind clusters, beside a container engine that runs: [KIND_PROXIES="nftables iptables"]
+test-kind: deps build ## the same on kind clusters, beside a container engine that runs: [KIND_SCENARIOS="dns-5s …"] [KIND_PROXIES="nftables iptables"]
 	@docker version >/dev/null 2>&1 || { echo 'No container engine answers. Start Docker, or on Debian and Ubuntu let one run for this alone:' >&2; echo '  sudo .ci/engine make test-kind' >&2; exit 1; }
 	@$(MAKE) --no-print-directory node-image
 	RELAPSE_TEST_KIND=1 $(GO) test -timeout 30m -count=1 ./clusters/kind/...
-	@for proxy in $(KIND_PROXIES); do bin/relapse run --all --cluster kind --proxy $$proxy --out $${RELAPSE_RUNS:-runs} || exit 1; done
+	@for proxy in $(KIND_PROXIES); do bin/relapse run $(KIND_SCENARIOS) --cluster kind --proxy $$proxy --out $${RELAPSE_RUNS:-runs} || exit 1; done
 
 lint: lint-code vuln ## golangci-lint and govulncheck
 
