@@ -146,6 +146,13 @@ type Orchestrated interface {
 	DeletePods(ctx context.Context, namespace, selector string) error
 }
 
+// Renewed is a cluster whose own pods may be replaced in the course of a scenario, as DNS's are when they are deleted.
+type Renewed interface {
+	// Renewed says which were, for the report, or nothing, and which differences of nodes follow from that: the new pods have other
+	// addresses and links.
+	Renewed(ctx context.Context) (what string, follows func(difference string) bool, err error)
+}
+
 // Exhibit is something that a Witness shows.
 type Exhibit struct {
 	// Title is the command as people would type it; On is the place, or cluster.

@@ -18,6 +18,9 @@ func (k *Kind) look(ctx context.Context) (err error) {
 	if err := k.settle(ctx); err != nil {
 		return err
 	}
+	if k.system, err = k.systemPods(ctx); err != nil {
+		return err
+	}
 	k.pristine, err = k.fingerprints(ctx)
 	return err
 }
@@ -44,6 +47,12 @@ func (k *Kind) fingerprints(ctx context.Context) (map[string]fingerprint.Fingerp
 func (k *Kind) judge(ctx context.Context, err error) {
 	if err == nil {
 		err = k.settle(ctx)
+	}
+	if err == nil {
+		var what string
+		if what, err = k.replaced(ctx); what != "" {
+			err = errors.New(what)
+		}
 	}
 	if err == nil {
 		err = eventually(ctx, sameLimit, k.changed)

@@ -14,6 +14,8 @@ import (
 	"sync"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"github.com/relapse-k8s/relapse/clusters"
@@ -56,6 +58,8 @@ type Kind struct {
 	nodes map[string]*agent.Conn
 	// pristine is what the nodes look like without any workload.
 	pristine map[string]fingerprint.Fingerprint
+	// system are the cluster's own pods then.
+	system map[types.UID]corev1.Pod
 	// condemned is why no lane may use the cluster any more.
 	condemned string
 	// made counts the clusters.

@@ -9,9 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 )
 
-// AwaitNodes waits for the condition Ready of all nodes.
+// AwaitNodes waits for the condition Ready of all nodes that the scenario knows of.
 func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
 	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
 		list, err := c.kind.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -20,6 +22,9 @@ func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
 		}
 		var others []string
 		for _, node := range list.Items {
+			if !c.known(node.Name) {
+				continue
+			}
 			for _, condition := range node.Status.Conditions {
 				if condition.Type == corev1.NodeReady && (condition.Status == corev1.ConditionTrue) != ready {
 					others = append(others, fmt.Sprintf("node %s: Ready is %s: %s", node.Name, condition.Status, condition.Message))
@@ -33,6 +38,11 @@ func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
 		}
 		return strings.Join(others, "; "), nil
 	})
+}
+
+// known is whether a node is one that the scenario knows of.
+func (c *cluster) known(container string) bool {
+	return slices.ContainsFunc(c.nodes, func(n provision.Node) bool { return n.Container == container })
 }
 
 // NotReady counts the nodes whose condition Ready is not true.

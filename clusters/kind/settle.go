@@ -17,8 +17,11 @@ func (c *cluster) Settle(ctx context.Context) error { return c.kind.settle(ctx) 
 // settleName is a Service without endpoints, for kube-proxy to have something to do.
 const settleName = "relapse-settle"
 
-// settle makes kube-proxies synchronize twice, with and without a Service that nobody uses. Without kube-proxy there is nothing to do.
+// settle waits for the cluster's own pods, which a fault may have cut off, and makes kube-proxies synchronize twice, with and without a Service that nobody uses. Without kube-proxy there is nothing to do.
 func (k *Kind) settle(ctx context.Context) error {
+	if err := k.systemReady(ctx); err != nil {
+		return err
+	}
 	if k.cluster.Spec.Proxy == "none" {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/fingerprint"
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -58,7 +59,7 @@ func (e *engine) fingerprint(ctx context.Context, conn *agent.Conn, whole bool) 
 }
 
 // compare takes another fingerprint and writes down how it differs.
-func (e *engine) compare(ctx context.Context, conn *agent.Conn, lane, on string, before fingerprint.Fingerprint, whole bool) {
+func (e *engine) compare(ctx context.Context, conn *agent.Conn, lane, on string, before fingerprint.Fingerprint, whole bool, explained func(string) bool) {
 	after, err := e.fingerprint(context.WithoutCancel(ctx), conn, whole)
 	if err != nil {
 		e.history.Add(history.Event{Lane: lane, Kind: history.KindError, Text: err.Error()})
@@ -67,7 +68,24 @@ func (e *engine) compare(ctx context.Context, conn *agent.Conn, lane, on string,
 	differences := fingerprint.Diff(before, after)
 	if lane != "" {
 		// kube-proxy in iptables mode writes the rules of Services, which exclude each other, in an order of its own every time.
-		differences = slices.DeleteFunc(differences, func(d string) bool { return strings.HasSuffix(d, "the same lines in another order") })
+		differences = slices.DeleteFunc(differences, func(d string) bool { return strings.HasSuffix(d, "the same lines in another order") || explained(d) })
 	}
 	e.history.Add(history.Event{Lane: lane, Kind: history.KindFingerprint, Fingerprint: &history.Fingerprint{On: on, Differences: differences}})
+}
+
+// renewed splits off the differences that come of pods of the system that were replaced by their controllers, and notes them.
+func (l *lane) renewed(ctx context.Context) func(difference string) bool {
+	cluster, ok := l.site.Cluster.(clusters.Renewed)
+	if !ok {
+		return func(string) bool { return false }
+	}
+	what, follows, err := cluster.Renewed(ctx)
+	if err != nil {
+		l.add(history.Event{Kind: history.KindError, Text: err.Error()})
+	}
+	if what == "" || err != nil {
+		return func(string) bool { return false }
+	}
+	l.add(history.Event{Kind: history.KindNote, Text: what})
+	return follows
 }

@@ -82,9 +82,11 @@ func (l *lane) live(ctx context.Context) (err error) {
 	defer unhook()
 	l.site = &site.Site{Cluster: cluster, Host: l.host.Conn(), Run: l.state.ID}
 	defer func() {
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
-		defer cancel()
-		err = errors.Join(err, l.site.UndoAll(limited), cluster.Close(limited))
+		for _, end := range []func(context.Context) error{l.site.UndoAll, cluster.Close} {
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+			err = errors.Join(err, end(limited))
+			cancel()
+		}
 	}()
 	if err := errors.Join(l.note(ctx, l.name, cluster), l.openProbes(ctx)); err != nil {
 		return err
@@ -186,8 +188,9 @@ func (l *lane) takeFingerprints(ctx context.Context) error {
 }
 
 func (l *lane) compareFingerprints(ctx context.Context) {
+	explained := l.renewed(ctx)
 	_ = l.everywhere(func(place string, conn *agent.Conn) error {
-		l.compare(ctx, conn, l.name, place, l.before[place], false)
+		l.compare(ctx, conn, l.name, place, l.before[place], false, explained)
 		return nil
 	})
 }

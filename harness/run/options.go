@@ -62,6 +62,6 @@ const (
 	readEvery = 250 * time.Millisecond
 	// seriesNumbers is how many numbers of attempts each phase has for itself.
 	seriesNumbers = 1000
-	// closeLimit bounds the end of a cluster.
-	closeLimit = 15 * time.Second
+	// closeLimit bounds the undoing of what is left at the end of a lane, and then the end of its cluster. On kind kubelets and pods take part.
+	closeLimit = 90 * time.Second
 )

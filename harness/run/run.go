@@ -173,7 +173,7 @@ func (e *engine) onHost(ctx context.Context) error {
 	stopLog := e.followKernelLog(ctx)
 	e.lanes(ctx)
 	stopLog()
-	e.compare(ctx, host.Conn(), "", "host", before, true)
+	e.compare(ctx, host.Conn(), "", "host", before, true, nil)
 	// The guard lets go of the run before the harness does: from here on nothing is left to guard.
 	return errors.Join(host.Close(), e.state.Close())
 }

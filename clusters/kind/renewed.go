@@ -1,0 +1,86 @@
+package kind
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// systemPods are the cluster's own pods that have a network of their own, by their identity.
+func (k *Kind) systemPods(ctx context.Context) (map[types.UID]corev1.Pod, error) {
+	list, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	pods := map[types.UID]corev1.Pod{}
+	for _, pod := range list.Items {
+		if !pod.Spec.HostNetwork {
+			pods[pod.UID] = pod
+		}
+	}
+	return pods, nil
+}
+
+// systemReady waits until the cluster's own pods are ready.
+func (k *Kind) systemReady(ctx context.Context) error {
+	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+		pods, err := k.systemPods(ctx)
+		if err != nil {
+			return "", err
+		}
+		var waiting []string
+		for _, pod := range pods {
+			ready := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+			})
+			if !ready || pod.DeletionTimestamp != nil {
+				waiting = append(waiting, "pod "+pod.Name+" is not ready")
+			}
+		}
+		slices.Sort(waiting)
+		return strings.Join(waiting, "; "), nil
+	})
+}
+
+// podNetwork matches what the nodes have of a pod: its link, and what is said of that, and kube-proxy's rules.
+var podNetwork = regexp.MustCompile(`^(link|address|route|qdisc|sysctl)\b.*\bveth|^nft table ip kube-proxy: |^nft table ip6? (nat|filter|mangle): `)
+
+// replaced says which of the cluster's own pods are not those of the beginning.
+func (k *Kind) replaced(ctx context.Context) (string, error) {
+	now, err := k.systemPods(ctx)
+	if err != nil {
+		return "", err
+	}
+	var gone, come []string
+	for uid, pod := range k.system {
+		if _, still := now[uid]; !still {
+			gone = append(gone, pod.Name)
+		}
+	}
+	for uid, pod := range now {
+		if _, was := k.system[uid]; !was {
+			come = append(come, pod.Name)
+		}
+	}
+	if len(gone)+len(come) == 0 {
+		return "", nil
+	}
+	slices.Sort(gone)
+	slices.Sort(come)
+	return fmt.Sprintf("pods %s of the cluster itself have gone, and %s have come", strings.Join(gone, ", "), strings.Join(come, ", ")), nil
+}
+
+// Renewed compares the cluster's own pods with those of the beginning.
+func (c *cluster) Renewed(ctx context.Context) (string, func(string) bool, error) {
+	what, err := c.kind.replaced(ctx)
+	if what != "" {
+		what += ": they have other addresses and links, which the comparison of the nodes leaves out, and the rules of kube-proxy with them"
+	}
+	return what, podNetwork.MatchString, err
+}
