@@ -36,14 +36,16 @@ func TestKindConfig(t *testing.T) {
 	}))
 	g.Expect(config.KubeadmConfigPatches).To(Equal([]string{
 		"kind: KubeletConfiguration\nfailCgroupV1: false\ncrashLoopBackOff: {maxContainerRestartPeriod: 1s}\n",
-		proxyPatch, "kind: InitConfiguration\nnodeRegistration: {taints: []}\n",
+		proxyPatch,
+		"kind: InitConfiguration\nnodeRegistration: {taints: []}\n",
 	}))
 	m.Spec.Nodes, m.Spec.Stay, m.plugin, m.version, m.cgroups = 1, true, cni.Plugins["kindnet"], "v1.33.0-beta.1", "2"
 	config = m.kindConfig()
 	g.Expect(config.Networking.DisableDefaultCNI).To(BeFalse())
 	g.Expect(config.Networking.APIServerPort).To(BeZero(), "the engine would choose another port at each start")
 	g.Expect(config.KubeadmConfigPatches).To(Equal([]string{
-		"kind: KubeletConfiguration\ncrashLoopBackOff: {maxContainerRestartPeriod: 1s}\nfeatureGates: {KubeletCrashLoopBackOffMax: true}\n", proxyPatch,
+		"kind: KubeletConfiguration\ncrashLoopBackOff: {maxContainerRestartPeriod: 1s}\nfeatureGates: {KubeletCrashLoopBackOffMax: true}\n",
+		proxyPatch,
 	}), "kind takes the taint away itself")
 	m.version = "v1.30.4"
 	g.Expect(m.patches()).To(Equal([]string{"kind: KubeletConfiguration\n", proxyPatch}))
