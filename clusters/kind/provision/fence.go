@@ -12,6 +12,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"github.com/relapse-k8s/relapse/clusters/outside"
 	"github.com/relapse-k8s/relapse/harness/nftrule"
 	"github.com/relapse-k8s/relapse/harness/undo"
 )
@@ -39,6 +40,9 @@ func fenceRecord(instance string) undo.Record {
 // beforeFilter is ahead of the chains of engines and firewalls, at 0, which would drop packets without a word.
 const beforeFilter nftables.ChainPriority = -10
 
+// dnsOutside is the server that CoreDNS asks about other names.
+var dnsOutside = netip.PrefixFrom(netip.MustParseAddr(outside.DNS), 32)
+
 // fence puts up the fence around a bridge, behind which nodes have addresses of this network.
 func fence(instance string, nodes netip.Prefix) error {
 	conn, err := nftables.New()
@@ -62,6 +66,9 @@ func fence(instance string, nodes netip.Prefix) error {
 	drop := []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}}
 
 	forward := chain("forward", nftables.ChainHookForward)
+	// The kernel answers each node about once a second. CoreDNS asks more often than that, for as long as there is no server outside, and
+	// nobody else would be told.
+	forward(in(expr.CmpOpEq), out(expr.CmpOpNeq), ipv4, nftrule.Address(nftrule.Destination, expr.CmpOpEq, dnsOutside), drop)
 	forward(in(expr.CmpOpEq), out(expr.CmpOpNeq), fromNode, refuse)
 	forward(in(expr.CmpOpEq), out(expr.CmpOpNeq), drop)
 	forward(in(expr.CmpOpNeq), out(expr.CmpOpEq), drop)

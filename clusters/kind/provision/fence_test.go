@@ -15,6 +15,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/relapse-k8s/relapse/clusters/outside"
 	"github.com/relapse-k8s/relapse/harness/undo/nstest"
 )
 
@@ -153,6 +154,7 @@ func TestFence(t *testing.T) {
 		g.Expect(count()).To(BeNumerically(">", before), address)
 	}
 	dropped(w.other, "172.18.0.2")
+	dropped(w.node1, outside.DNS)
 	dropped(w.node1, "fd00:10:96::77")
 	// An answer to this packet would go to 10.96.0.1, and leave the machine.
 	w.node1.must("ip address add 10.96.0.1/32 dev lo", "ip route add 10.244.0.9 via 172.18.0.1 src 10.96.0.1",

@@ -67,7 +67,9 @@ func startGuard(t *testing.T) (*guard.Guard, func() error) {
 	g.Expect(err).NotTo(HaveOccurred())
 	guarding, err := guard.Start(t.Context(), os.Args[0], filepath.Join(state.Folder(), "guard.log"), state)
 	g.Expect(err).NotTo(HaveOccurred())
-	return guarding, func() error { return errors.Join(guarding.Close(), state.Close()) }
+	end := sync.OnceValue(func() error { return errors.Join(guarding.Close(), state.Close()) })
+	t.Cleanup(func() { _ = end() })
+	return guarding, end
 }
 
 // timed logs what a cluster's maker says, with the time.
