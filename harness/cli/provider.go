@@ -97,9 +97,11 @@ func (f *clusterFlags) kindProvider(ctx context.Context, n needed) (clusters.Pro
 	if os.Geteuid() != 0 {
 		return nil, coded{exitSkipped, errors.New("--cluster kind wants root, for the fence around the nodes")}
 	}
-	archives, err := archivesIn(f.images)
-	if err != nil {
-		return nil, usage(err)
+	var archives []string
+	if f.images != "" {
+		if archives, err = provision.Archives(f.images); err != nil {
+			return nil, usage(fmt.Errorf("--images: %w", err))
+		}
 	}
 	f.bin = bin
 	name, _ := f.onKind()
@@ -114,17 +116,6 @@ func (f *clusterFlags) kindProvider(ctx context.Context, n needed) (clusters.Pro
 		err = coded{exitSkipped, err}
 	}
 	return provider, err
-}
-
-// archivesIn lists the archives in a folder.
-func archivesIn(dir string) ([]string, error) {
-	if dir == "" {
-		return nil, nil
-	}
-	if _, err := os.ReadDir(dir); err != nil {
-		return nil, fmt.Errorf("--images: %w", err)
-	}
-	return filepath.Glob(filepath.Join(dir, "*.tar"))
 }
 
 // closeLimit bounds the end of what a provider has opened.
