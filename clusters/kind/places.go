@@ -122,7 +122,7 @@ func containerID(pod *corev1.Pod) string {
 	return id
 }
 
-// Follow hears the cluster's events, and the known lines of what the programs in pods say, one at a time.
+// Follow hears the cluster's events, states that are not as they should be, and the known lines of what the programs in pods say, one at a time.
 func (c *cluster) Follow(ctx context.Context, tell func(history.Log)) error {
 	var one sync.Mutex
 	hear := func(line history.Log) {
@@ -132,6 +132,7 @@ func (c *cluster) Follow(ctx context.Context, tell func(history.Log)) error {
 	}
 	group, all := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.kind.followEvents(all, hear) })
+	group.Go(func() error { return c.kind.followStates(all, hear) })
 	c.mu.Lock()
 	pods := maps.Clone(c.pods)
 	c.mu.Unlock()
