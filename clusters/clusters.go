@@ -136,7 +136,7 @@ type Witness interface {
 
 // Orchestrated is a cluster with kubelets and controllers.
 type Orchestrated interface {
-	// AwaitNodes waits until every node's kubelet says that it is ready, or that it is not.
+	// AwaitNodes waits until every node's kubelet says that it is ready, and the cluster's own pods are too; or that it is not.
 	AwaitNodes(ctx context.Context, ready bool) error
 	// NotReady is how many nodes are not.
 	NotReady(ctx context.Context) (int, error)

@@ -13,8 +13,16 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 )
 
-// AwaitNodes waits for the condition Ready of all nodes that the scenario knows of.
+// AwaitNodes waits for the condition Ready of all nodes that the scenario knows of, and where they are ready for the cluster's own pods.
 func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
+	err := c.awaitNodes(ctx, ready)
+	if err != nil || !ready {
+		return err
+	}
+	return c.kind.systemReady(ctx)
+}
+
+func (c *cluster) awaitNodes(ctx context.Context, ready bool) error {
 	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
 		list, err := c.kind.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
