@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,9 @@ func feature(t *testing.T, id, proxy string, side *agree.Side) types.Feature {
 		build = build.WithLabel("label", label)
 	}
 	build = build.Setup(func(ctx context.Context, t *testing.T, _ *envconf.Config) context.Context {
+		if slices.Contains(s.Needs, "kubernetes") {
+			t.Skip("it needs real Kubernetes: make test-kind runs it")
+		}
 		l := provider(t)
 		out := os.Getenv("RELAPSE_RUNS") // kept where continuous integration collects it
 		if out == "" {
