@@ -11,8 +11,9 @@ import (
 	"github.com/relapse-k8s/relapse/harness/runstate/procs"
 )
 
-// DefaultTimeout is how long one step of undoing may take when a stack does not say otherwise.
-const DefaultTimeout = 5 * time.Second
+// DefaultTimeout is how long one step of undoing may take when a stack does not say otherwise: going through a full conntrack
+// table takes a second, and several on a busy machine.
+const DefaultTimeout = 15 * time.Second
 
 // Stack is the undo list of one agent. Its zero value is ready and keeps the list in memory only. It may be used by many
 // goroutines.
