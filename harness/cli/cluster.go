@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,6 +75,7 @@ type createFlags struct {
 	spec       provision.Spec
 	images     string
 	kubeconfig string
+	quiet      bool
 }
 
 func newClusterCreate() *cobra.Command {
@@ -105,6 +107,7 @@ lacks an engine or an image.`,
 	flags.StringVar(&f.spec.Logs, "logs", "", "`folder` for what explains a failure; default runs/clusters/NAME")
 	flags.DurationVar(&f.spec.Limit, "wait", 3*time.Minute, "how long the cluster may take to get ready; with 0\nit need not, as without a CNI")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "write a configuration for kubectl to this `file`")
+	flags.BoolVar(&f.quiet, "quiet", false, "print nothing where it gets ready")
 	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions(provision.Proxies(), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
@@ -148,6 +151,9 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 		return coded{exitSkipped, err}
 	}
 	out, start := c.OutOrStdout(), time.Now()
+	if f.quiet {
+		out = io.Discard
+	}
 	f.spec.Progress = func(doing string) { fmt.Fprintf(out, "%6.1fs  %s\n", time.Since(start).Seconds(), doing) }
 	cluster, err := f.guarded(c.Context(), bin)
 	if err != nil {
