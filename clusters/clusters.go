@@ -112,9 +112,10 @@ type Cluster interface {
 	AddService(ctx context.Context, service Service) (clusterIP string, err error)
 	RemoveService(ctx context.Context, namespace, name string) error
 	// Apply creates or replaces a Kubernetes object, given as JSON, and returns when the cluster acts on it. Delete takes one away.
-	// What is not there is deleted already. Object returns one as it was given, or nil: its name alone where there are no namespaces.
+	// What is not there is deleted already. Object returns one as it was given, or nil where there is none: by its name alone where
+	// there are no namespaces.
 	Apply(ctx context.Context, object []byte) error
-	Object(kind, namespace, name string) []byte
+	Object(ctx context.Context, kind, namespace, name string) ([]byte, error)
 	Delete(ctx context.Context, kind, namespace, name string) error
 	// Follow hears the known lines of what the cluster's programs and network policies say, until ctx ends.
 	Follow(ctx context.Context, hear func(history.Log)) error
@@ -123,6 +124,8 @@ type Cluster interface {
 	StopCoreDNS(ctx context.Context, place, name string) error
 	// Settle lets programs finish what they put off, such as removing rules that nothing leads to any more.
 	Settle(ctx context.Context) error
+	// Interrupt ends the agents, so that nobody waits for what they are at any more. Close still has to be called.
+	Interrupt()
 	// Close takes the cluster away and returns when nothing of it is left.
 	Close(ctx context.Context) error
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/relapse-k8s/relapse/harness/site"
 )
 
-// DeletePods deletes pods, as kubectl delete pod does, upon which their controller makes new ones. There is nothing to undo.
+// DeletePods deletes pods, as kubectl delete pod --force does, upon which their controller makes new ones. There is nothing to undo.
 type DeletePods struct {
 	// Namespace of the pods.
 	Namespace string `json:"namespace"`

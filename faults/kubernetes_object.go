@@ -47,7 +47,10 @@ func (c *KubernetesObject) ApplyTo(ctx context.Context, s *site.Site, _ string) 
 	if err != nil {
 		return nil, err
 	}
-	former := s.Cluster.Object(h.Kind, h.Metadata.Namespace, h.Metadata.Name)
+	former, err := s.Cluster.Object(ctx, h.Kind, h.Metadata.Namespace, h.Metadata.Name)
+	if err != nil {
+		return nil, err // without it nothing could be put back
+	}
 	undo := func(ctx context.Context) error {
 		if former != nil {
 			return s.Cluster.Apply(ctx, former)

@@ -29,13 +29,15 @@ type shelf struct {
 	clusters.Cluster
 	objects map[string]string
 	refuse  error
+	// hidden is why nobody can say which objects there are.
+	hidden error
 }
 
-func (s *shelf) Object(_, _, name string) []byte {
+func (s *shelf) Object(_ context.Context, _, _, name string) ([]byte, error) {
 	if text, ok := s.objects[name]; ok {
-		return []byte(text)
+		return []byte(text), nil
 	}
-	return nil
+	return nil, s.hidden
 }
 
 func (s *shelf) Apply(_ context.Context, object []byte) error {
@@ -71,4 +73,10 @@ func TestAnObjectThatWasReplacedIsPutBack(t *testing.T) {
 	undo, err := (&faults.KubernetesObject{Object: []byte(first)}).ApplyTo(t.Context(), place, "refused")
 	g.Expect(err).To(MatchError("no"))
 	g.Expect(undo(t.Context())).To(Succeed(), "what was begun can be undone")
+
+	cluster = &shelf{objects: map[string]string{}, hidden: errors.New("no answer")}
+	undo, err = (&faults.KubernetesObject{Object: []byte(first)}).ApplyTo(t.Context(), &site.Site{Cluster: cluster}, "blind")
+	g.Expect(err).To(MatchError("no answer"))
+	g.Expect(undo).To(BeNil())
+	g.Expect(cluster.objects).To(BeEmpty(), "what could not be put back is not replaced")
 }

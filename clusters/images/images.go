@@ -95,6 +95,15 @@ func Find(name string) (string, error) {
 		}
 		return filepath.Abs(found)
 	}
+	found, err := LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%s is not on the PATH; %s", name, i.install)
+	}
+	return found, nil
+}
+
+// LookPath looks on the PATH, and where an ordinary user does not look.
+func LookPath(name string) (string, error) {
 	found, err := exec.LookPath(name)
 	if err == nil {
 		return filepath.Abs(found)
@@ -104,7 +113,7 @@ func Find(name string) (string, error) {
 			return found, nil
 		}
 	}
-	return "", fmt.Errorf("%s is not on the PATH; %s", name, i.install)
+	return "", err
 }
 
 // Offer says whether this machine has a program.

@@ -30,20 +30,14 @@ func (c *cluster) Apply(ctx context.Context, text []byte) error {
 }
 
 // Object returns an object as it was given, or as the cluster has it.
-func (c *cluster) Object(kind, namespace, name string) []byte {
+func (c *cluster) Object(ctx context.Context, kind, namespace, name string) ([]byte, error) {
 	c.mu.Lock()
 	text, ok := c.given[key(kind, namespace, name)]
 	c.mu.Unlock()
 	if ok {
-		return text
+		return text, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), reachLimit)
-	defer cancel()
-	text, err := c.objects.get(ctx, kind, namespace, name)
-	if err != nil {
-		return nil
-	}
-	return text
+	return c.objects.get(ctx, kind, namespace, name)
 }
 
 // Delete takes an object away.

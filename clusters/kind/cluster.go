@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -23,10 +24,8 @@ import (
 
 // cluster is a workload on the provider's cluster, with agents of its own: what a lane of a run has.
 type cluster struct {
-	kind *Kind
-	spec clusters.Spec
-	// nodes are the ones that the scenario knows of.
-	nodes   []provision.Node
+	kind    *Kind
+	spec    clusters.Spec
 	objects *objects
 	prepare *preparer
 	outside *local.Process
@@ -35,8 +34,14 @@ type cluster struct {
 	mu       sync.Mutex
 	conns    map[string]*agent.Conn
 	pods     map[string]*corev1.Pod // by place
-	given    map[string][]byte
-	closed   bool
+	// addresses are those of all pods that there were.
+	addresses map[netip.Addr]bool
+	given     map[string][]byte
+	// interrupted is that no agent is to be started any more.
+	interrupted bool
+
+	ending sync.Once
+	ended  error
 }
 
 // Create puts a workload on the cluster and returns when its pods run and every place has an agent.
@@ -60,10 +65,10 @@ func (k *Kind) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster
 }
 
 func (k *Kind) workload(spec clusters.Spec) *cluster {
-	nodes := k.cluster.Nodes[:spec.Nodes]
 	return &cluster{
-		kind: k, spec: spec, nodes: nodes, objects: k.objects, conns: map[string]*agent.Conn{}, pods: map[string]*corev1.Pod{}, given: map[string][]byte{},
-		prepare: &preparer{run: spec.Run, nodes: nodes, image: k.image, images: map[string]string{}},
+		kind: k, spec: spec, objects: k.objects, conns: map[string]*agent.Conn{}, pods: map[string]*corev1.Pod{},
+		addresses: map[netip.Addr]bool{}, given: map[string][]byte{},
+		prepare: &preparer{run: spec.Run, nodes: k.cluster.Nodes[:spec.Nodes], image: k.image, images: map[string]string{}, owners: map[string]string{}},
 	}
 }
 
@@ -97,7 +102,7 @@ func (c *cluster) startOutside(ctx context.Context) (err error) {
 }
 
 func (c *cluster) dialNodes(ctx context.Context) error {
-	for _, node := range c.nodes {
+	for _, node := range c.kind.cluster.Nodes {
 		place := "node/" + node.Name
 		conn, err := c.kind.dial(ctx, node, place, c.spec.Run, "node")
 		if err != nil {
@@ -108,10 +113,17 @@ func (c *cluster) dialNodes(ctx context.Context) error {
 	return nil
 }
 
+// keep makes an agent the one of a place. The one before it, of a pod that was replaced, ends.
 func (c *cluster) keep(place string, conn *agent.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if former := c.conns[place]; former != nil {
+		_ = former.Close() // it may be gone already
+	}
 	c.conns[place] = conn
+	if c.interrupted {
+		_ = conn.Close()
+	}
 }
 
 // applyAll makes the workload's objects.
@@ -124,8 +136,20 @@ func (c *cluster) applyAll(ctx context.Context) error {
 	return nil
 }
 
-// put makes or replaces an object, and remembers it as it was given.
+// put makes or replaces an object, and remembers it as it was given. One that is not the workload's is left whose it is: it gets no label
+// by which it would go with the workload.
 func (c *cluster) put(ctx context.Context, text []byte) error {
+	foreign, err := c.objects.foreign(ctx, text)
+	if err != nil {
+		return err
+	}
+	if foreign {
+		_, err := c.objects.apply(ctx, text)
+		return err
+	}
+	if err := errors.Join(checkKinds([][]byte{text})...); err != nil {
+		return err
+	}
 	prepared, err := c.prepare.prepare(text)
 	if err != nil {
 		return err
@@ -150,6 +174,12 @@ func key(kind, namespace, name string) string {
 
 // dialPods waits until the workload's pods run, and gives each that has none an agent.
 func (c *cluster) dialPods(ctx context.Context) error {
+	c.mu.Lock()
+	interrupted := c.interrupted
+	c.mu.Unlock()
+	if interrupted {
+		return nil
+	}
 	pods, err := c.running(ctx)
 	if err != nil {
 		return err
@@ -167,6 +197,9 @@ func (c *cluster) dialPods(ctx context.Context) error {
 		if err := c.dialPod(ctx, place, &pods[i]); err != nil {
 			return err
 		}
+		c.mu.Lock()
+		c.pods[place] = &pods[i]
+		c.mu.Unlock()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -177,6 +210,11 @@ func (c *cluster) dialPods(ctx context.Context) error {
 		}
 	}
 	c.pods = places
+	for _, pod := range places {
+		if ip, err := netip.ParseAddr(pod.Status.PodIP); err == nil {
+			c.addresses[ip] = true
+		}
+	}
 	return nil
 }
 
@@ -185,8 +223,7 @@ func (c *cluster) dialPod(ctx context.Context, place string, pod *corev1.Pod) er
 	if i < 0 {
 		return fmt.Errorf("%s is on %s, which is no node of the cluster", place, pod.Spec.NodeName)
 	}
-	_, id, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
-	conn, err := c.kind.dial(ctx, c.kind.cluster.Nodes[i], place, c.spec.Run, "pod", id)
+	conn, err := c.kind.dial(ctx, c.kind.cluster.Nodes[i], place, c.spec.Run, "pod", containerID(pod))
 	if err != nil {
 		return err
 	}
@@ -201,7 +238,7 @@ func (c *cluster) running(ctx context.Context) ([]corev1.Pod, error) {
 		return nil, err
 	}
 	var pods []corev1.Pod
-	return pods, eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	err = eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
 		list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: runLabel + "=" + c.spec.Run})
 		if err != nil {
 			return "", err
@@ -224,6 +261,7 @@ func (c *cluster) running(ctx context.Context) ([]corev1.Pod, error) {
 		slices.Sort(missing)
 		return strings.Join(missing, "; "), nil
 	})
+	return pods, err
 }
 
 // wanted is how many pods each Pod and Deployment of the workload should have.
@@ -276,29 +314,34 @@ func notRunning(pod *corev1.Pod) string {
 
 // Close takes the workload away, ends the agents, and looks whether the nodes are as before.
 func (c *cluster) Close(ctx context.Context) error {
+	c.ending.Do(func() {
+		c.ended = c.close(ctx)
+		c.kind.mu.Lock()
+		defer c.kind.mu.Unlock()
+		c.kind.judge(ctx, c.ended)
+	})
+	return c.ended
+}
+
+// Interrupt ends the streams to all agents, upon which they undo what they have made, and end.
+func (c *cluster) Interrupt() {
 	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return nil
+	defer c.mu.Unlock()
+	c.interrupted = true
+	for _, conn := range c.conns {
+		_ = conn.Close() // it may be gone already
 	}
-	c.closed = true
-	c.mu.Unlock()
-	err := c.close(ctx)
-	c.kind.mu.Lock()
-	defer c.kind.mu.Unlock()
-	c.kind.judge(ctx, err)
-	return err
+	if c.outside != nil {
+		_ = c.outside.Conn.Close()
+	}
 }
 
 func (c *cluster) close(ctx context.Context) error {
+	c.Interrupt()
 	c.mu.Lock()
-	conns := c.conns
-	c.conns = map[string]*agent.Conn{}
+	conns := maps.Clone(c.conns)
 	c.mu.Unlock()
 	var errs []error
-	for _, conn := range conns {
-		_ = conn.Close() // the agent undoes what is left, and ends
-	}
 	for place, conn := range conns {
 		select {
 		case <-conn.Gone():
@@ -316,10 +359,8 @@ func (c *cluster) close(ctx context.Context) error {
 func (c *cluster) forget(ctx context.Context) error {
 	addresses := []netip.Prefix{netip.MustParsePrefix(outside.Network)}
 	c.mu.Lock()
-	for _, pod := range c.pods {
-		if ip, err := netip.ParseAddr(pod.Status.PodIP); err == nil {
-			addresses = append(addresses, netip.PrefixFrom(ip, ip.BitLen()))
-		}
+	for ip := range c.addresses {
+		addresses = append(addresses, netip.PrefixFrom(ip, ip.BitLen()))
 	}
 	c.mu.Unlock()
 	var errs []error

@@ -89,7 +89,7 @@ func (k *Kind) replaceCondemned(ctx context.Context, spec clusters.Spec) error {
 	name := k.cluster.Spec.Name
 	why := fmt.Sprintf("The cluster %s is condemned, because a workload before this one has left it otherwise than it was: %s", name, k.condemned)
 	if k.Cluster != "" {
-		return fmt.Errorf("%s; relapse cluster delete %s, and make it again", why, name)
+		return fmt.Errorf("%s; relapse cluster delete --name %s, and make it again", why, name)
 	}
 	if spec.Note != nil {
 		spec.Note(why + ". A new one was made.")
@@ -98,8 +98,9 @@ func (k *Kind) replaceCondemned(ctx context.Context, spec clusters.Spec) error {
 		spec.Progress("making a new cluster in the place of one that is condemned")
 	}
 	for _, conn := range k.nodes {
-		_ = conn.Close()
+		_ = conn.Close() // the agents end with the streams
 	}
+	k.nodes = nil
 	if err := k.cluster.Delete(ctx); err != nil {
 		return fmt.Errorf("cluster %s, which is condemned (%s): %w", name, k.condemned, err)
 	}

@@ -4,38 +4,51 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/relapse-k8s/relapse/harness/history"
 )
 
-// followEvents hears the cluster's events from now on, each as an event of its reason: FailedScheduling, NodeNotReady.
+// followEvents hears the cluster's events from now on, each as an event of its reason: FailedScheduling, NodeNotReady. Where a fault cuts
+// the way to the API server off, the informer goes on when it is back.
 func (k *Kind) followEvents(ctx context.Context, hear func(history.Log)) error {
 	events := k.cluster.Client.CoreV1().Events(metav1.NamespaceAll)
-	list, err := events.List(ctx, metav1.ListOptions{Limit: 1})
+	source := &cache.ListWatch{
+		ListWithContextFunc:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return events.List(ctx, o) },
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return events.Watch(ctx, o) },
+	}
+	informer := cache.NewSharedInformer(source, &corev1.Event{}, 0)
+	tell := func(object any) {
+		if e, ok := object.(*corev1.Event); ok {
+			hear(eventLine(e))
+		}
+	}
+	registered, err := informer.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(object any, old bool) {
+			if !old {
+				tell(object)
+			}
+		},
+		UpdateFunc: func(_, object any) { tell(object) },
+	})
 	if err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
-	from := list.ResourceVersion
-	// The API server ends a watch now and then; the next one goes on where it was.
-	for ctx.Err() == nil {
-		watch, err := events.Watch(ctx, metav1.ListOptions{ResourceVersion: from})
-		if err != nil {
-			return fmt.Errorf("watch events: %w", err)
+	var running sync.WaitGroup
+	running.Go(func() { informer.RunWithContext(ctx) })
+	defer running.Wait()
+	return eventually(ctx, reachLimit, func(context.Context) (string, error) {
+		if !registered.HasSynced() {
+			return "the API server has not listed its events", nil
 		}
-		for change := range watch.ResultChan() {
-			e, ok := change.Object.(*corev1.Event)
-			if !ok {
-				break
-			}
-			from = e.ResourceVersion
-			hear(eventLine(e))
-		}
-		watch.Stop()
-	}
-	return nil
+		return "", nil
+	})
 }
 
 // eventLine is an event as kubectl get events has it.

@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/local"
@@ -50,6 +51,8 @@ type Kind struct {
 	guard *guard.Guard
 	claim *os.File
 	image *agents.Image
+	// log is for what the agents complain about.
+	log *os.File
 
 	mu      sync.Mutex
 	cluster *provision.Cluster
@@ -88,6 +91,12 @@ func (k *Kind) Open(ctx context.Context) error {
 }
 
 func (k *Kind) open(ctx context.Context) (err error) {
+	if err := os.MkdirAll(k.Logs, 0o755); err != nil {
+		return err
+	}
+	if k.log, err = os.OpenFile(filepath.Join(k.Logs, "agents.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		return err
+	}
 	k.tell("putting the agent's image together")
 	if k.image, err = agents.Build(ctx, k.Bin); err != nil {
 		return err
@@ -100,9 +109,6 @@ func (k *Kind) open(ctx context.Context) (err error) {
 			return err
 		}
 		return k.outfit(ctx)
-	}
-	if err := os.MkdirAll(k.Logs, 0o755); err != nil {
-		return err
 	}
 	if k.state, err = runstate.New("kind", k.Command); err != nil {
 		return err
@@ -121,17 +127,23 @@ func (k *Kind) create(ctx context.Context) error {
 	spec.Name = fmt.Sprintf("%s-%d", runstate.ObjectPrefix(k.state.ID), k.made)
 	spec.Logs = filepath.Join(k.Logs, "cluster-"+k.state.ID)
 	spec.Progress = k.tell
-	var err error
-	if k.cluster, err = provision.Create(ctx, spec, k.guard); err != nil {
+	cluster, err := provision.Create(ctx, spec, k.guard)
+	if err != nil {
 		return err
 	}
+	k.cluster = cluster
 	return k.outfit(ctx)
 }
 
-// outfit puts agents on the nodes of a cluster, shows them the way outside, and sees for itself that the cluster serves.
-func (k *Kind) outfit(ctx context.Context) error {
-	k.condemned = ""
-	var err error
+// outfit puts agents on the nodes of a cluster, shows them the way outside, and sees for itself that the cluster serves. No lane may use
+// one where that did not go well.
+func (k *Kind) outfit(ctx context.Context) (err error) {
+	defer func() {
+		k.condemned = ""
+		if err != nil {
+			k.condemned = err.Error()
+		}
+	}()
 	if k.objects, err = newObjects(k.cluster.Config); err != nil {
 		return err
 	}
@@ -185,11 +197,7 @@ func (k *Kind) install(ctx context.Context) error {
 // dial starts an agent on a node: command RUN PLACE, or command ID RUN PLACE for what is in a container.
 func (k *Kind) dial(ctx context.Context, node provision.Node, place, run string, command ...string) (*agent.Conn, error) {
 	args := append(slices.Clone(command), run, place)
-	log, err := os.OpenFile(filepath.Join(k.Logs, "agents.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	return agents.Dial(ctx, k.cluster.Config, k.cluster.Client, node.Container, place, log, args...)
+	return agents.Dial(ctx, k.cluster.Config, k.cluster.Client, node.Container, place, k.log, args...)
 }
 
 func (k *Kind) tell(doing string) {
@@ -198,7 +206,7 @@ func (k *Kind) tell(doing string) {
 	}
 }
 
-// Close deletes the cluster that Open made, and leaves one that was there before as it was.
+// Close deletes the cluster that Open made. On one that was there before, the agents' image and the nodes' route to the outside stay.
 func (k *Kind) Close(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -216,15 +224,24 @@ func (k *Kind) Close(ctx context.Context) error {
 	}
 	if k.guard != nil {
 		k.tell("deleting the cluster")
+		if k.cluster != nil {
+			errs = append(errs, k.cluster.Delete(ctx)) // also where the guard has died
+		}
 		errs = append(errs, k.guard.Close(), k.state.Close())
 		k.guard = nil
+	}
+	if k.log != nil {
+		errs = append(errs, k.log.Close())
+		k.log = nil
 	}
 	k.cluster = nil
 	return errors.Join(errs...)
 }
 
-// Check leaves most to the API server; images are relapse's own affair.
-func (k *Kind) Check(workload [][]byte) []error { return checkImages(workload) }
+// Check leaves most to the API server; kinds that go with a workload, and images, are relapse's own affair.
+func (k *Kind) Check(workload [][]byte) []error {
+	return append(checkKinds(workload), checkImages(workload)...)
+}
 
 // Offers are the kernel's, the image's programs, and what a CNI enforces.
 func (k *Kind) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
@@ -233,16 +250,19 @@ func (k *Kind) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
 		return nil, err
 	}
 	programs := k.image.Programs()
-	for _, name := range []string{"nginx", "haproxy", "envoy", "node"} {
+	for _, name := range images.Names() {
 		version, ok := programs[name]
 		offers[name] = clusters.Offer{OK: ok, Why: "the agent's image has " + name + " " + version}
 		if !ok {
-			offers[name] = clusters.Offer{Why: name + " is not on this machine, from which the agent's image is made"}
+			offers[name] = clusters.Offer{Why: "the agent's image has no " + name + ": " + agents.Lacking(name)}
 		}
 	}
 	offers["kubernetes"] = clusters.Offer{OK: true, Why: "kind"}
-	policy := k.cluster.Spec.CNI == "kindnet"
-	offers["network-policy"] = clusters.Offer{OK: policy, Why: "the CNI " + k.cluster.Spec.CNI + " enforces no NetworkPolicy"}
+	policy := clusters.Offer{OK: k.cluster.Spec.CNI == "kindnet", Why: "the CNI " + k.cluster.Spec.CNI + " enforces NetworkPolicies"}
+	if !policy.OK {
+		policy.Why = "the CNI " + k.cluster.Spec.CNI + " enforces no NetworkPolicy"
+	}
+	offers["network-policy"] = policy
 	return offers, nil
 }
 

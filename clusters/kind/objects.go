@@ -115,6 +115,22 @@ func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte
 	return json.Marshal(object)
 }
 
+// foreign is whether an object is there that no workload has made: one of the cluster's own, or of whoever uses it besides.
+func (o *objects) foreign(ctx context.Context, text []byte) (bool, error) {
+	object, resource, err := o.parse(text)
+	if err != nil {
+		return false, err
+	}
+	there, err := resource.Get(ctx, object.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	return there.GetLabels()[runLabel] == "", nil
+}
+
 // remove deletes an object; what is not there is deleted already.
 func (o *objects) remove(ctx context.Context, kind, namespace, name string) error {
 	resource, err := o.named(kind, namespace)
@@ -129,8 +145,8 @@ func (o *objects) remove(ctx context.Context, kind, namespace, name string) erro
 	return nil
 }
 
-// swept are the kinds that workloads are made of, in the order in which they are deleted.
-var swept = []string{"Deployment", "Pod", "Service", "ConfigMap", "NetworkPolicy", "Namespace"}
+// workloadKinds are the kinds that workloads are made of, in the order in which they are deleted.
+var workloadKinds = []string{"Deployment", "Pod", "Service", "ConfigMap", "NetworkPolicy", "Namespace"}
 
 // labelled lists the objects of a kind with a label, in all namespaces, as namespace and name.
 func (o *objects) labelled(ctx context.Context, kind, selector string) ([][2]string, error) {
@@ -149,11 +165,11 @@ func (o *objects) labelled(ctx context.Context, kind, selector string) ([][2]str
 	return found, nil
 }
 
-// sweep deletes everything with a label and returns when nothing of it is left.
+// sweep deletes everything of these kinds that has a label, and returns when nothing of it is left.
 func (o *objects) sweep(ctx context.Context, selector string) error {
 	return eventually(ctx, sweepLimit, func(ctx context.Context) (string, error) {
 		var left []string
-		for _, kind := range swept {
+		for _, kind := range workloadKinds {
 			found, err := o.labelled(ctx, kind, selector)
 			if err != nil {
 				return "", err

@@ -7,13 +7,12 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 )
 
-// AwaitNodes waits for the condition Ready of all nodes that the scenario knows of, and where they are ready for the cluster's own pods.
+// AwaitNodes waits for the condition Ready of all nodes, and where they are ready for the cluster's own pods.
 func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
 	err := c.awaitNodes(ctx, ready)
 	if err != nil || !ready {
@@ -30,9 +29,6 @@ func (c *cluster) awaitNodes(ctx context.Context, ready bool) error {
 		}
 		var others []string
 		for _, node := range list.Items {
-			if !c.known(node.Name) {
-				continue
-			}
 			for _, condition := range node.Status.Conditions {
 				if condition.Type == corev1.NodeReady && (condition.Status == corev1.ConditionTrue) != ready {
 					others = append(others, fmt.Sprintf("node %s: Ready is %s: %s", node.Name, condition.Status, condition.Message))
@@ -46,11 +42,6 @@ func (c *cluster) awaitNodes(ctx context.Context, ready bool) error {
 		}
 		return strings.Join(others, "; "), nil
 	})
-}
-
-// known is whether a node is one that the scenario knows of.
-func (c *cluster) known(container string) bool {
-	return slices.ContainsFunc(c.nodes, func(n provision.Node) bool { return n.Container == container })
 }
 
 // NotReady counts the nodes whose condition Ready is not true.
@@ -87,7 +78,7 @@ func (c *cluster) CountPods(ctx context.Context, namespace, selector string) (pe
 	return pending, running, nil
 }
 
-// DeletePods deletes pods without a grace period.
+// DeletePods deletes pods by force: without a CNI the kubelet cannot take their network away, and an ordinary deletion does not end.
 func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) error {
 	pods := c.kind.cluster.Client.CoreV1().Pods(namespace)
 	options := metav1.ListOptions{LabelSelector: selector}
@@ -99,8 +90,8 @@ func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) er
 	now := int64(0)
 	for _, pod := range list.Items {
 		old[pod.UID] = true
-		if err := pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
-			return err
+		if err := pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
 		}
 	}
 	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {

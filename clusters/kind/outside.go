@@ -2,6 +2,7 @@ package kind
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -41,7 +42,7 @@ func (k *Kind) startOutside(ctx context.Context, logs string, env []string) (*lo
 		return nil, err
 	}
 	if err := k.wireOutside(ctx, programs, p); err != nil {
-		return nil, fmt.Errorf("outside: %w; %w", err, p.End(ctx))
+		return nil, errors.Join(err, p.End(context.WithoutCancel(ctx)))
 	}
 	return p, nil
 }

@@ -21,7 +21,7 @@ import (
 
 const outsidePlace = "outside"
 
-// Places lists the nodes that the scenario knows of, the workload's pods, and the outside.
+// Places lists the nodes, which may be more than the scenario wants and has pods on, the workload's pods, and the outside.
 func (c *cluster) Places() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,7 +38,7 @@ func withOutside(conns map[string]*agent.Conn, outside *agent.Conn) map[string]*
 func (c *cluster) Resolve(on string) ([]string, error) {
 	var places []string
 	if on == "nodes" {
-		for _, n := range c.nodes {
+		for _, n := range c.kind.cluster.Nodes {
 			places = append(places, "node/"+n.Name)
 		}
 		return places, nil
@@ -78,11 +78,12 @@ func (c *cluster) podsNamed(name string) []string {
 func (c *cluster) nodeOf(place string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.nodes, func(n provision.Node) bool { return n.Container == c.pods[place].Spec.NodeName })
+	nodes := c.kind.cluster.Nodes
+	i := slices.IndexFunc(nodes, func(n provision.Node) bool { return n.Container == c.pods[place].Spec.NodeName })
 	if i < 0 {
 		return ""
 	}
-	return "node/" + c.nodes[i].Name
+	return "node/" + nodes[i].Name
 }
 
 // Agent of a place, or nil.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,6 +71,20 @@ func (k *Kind) serves(ctx context.Context) (err error) {
 
 // sweep takes away the workload that a run which died has left on a cluster that stays.
 func (k *Kind) sweep(ctx context.Context) error { return k.objects.sweep(ctx, runLabel) }
+
+// checkKinds refuses objects that would not be taken away with the workload.
+func checkKinds(workload [][]byte) []error {
+	var errs []error
+	for _, text := range workload {
+		var object metav1.PartialObjectMetadata
+		if err := json.Unmarshal(text, &object); err != nil {
+			errs = append(errs, err)
+		} else if !slices.Contains(workloadKinds, object.Kind) {
+			errs = append(errs, fmt.Errorf("%s %s: a workload has objects of kinds %s", object.Kind, object.Name, strings.Join(workloadKinds, ", ")))
+		}
+	}
+	return errs
+}
 
 // checkImages refuses images that relapse does not have.
 func checkImages(workload [][]byte) []error {

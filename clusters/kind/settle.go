@@ -2,11 +2,14 @@ package kind
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -17,8 +20,9 @@ func (c *cluster) Settle(ctx context.Context) error { return c.kind.settle(ctx) 
 // settleName is a Service without endpoints, for kube-proxy to have something to do.
 const settleName = "relapse-settle"
 
-// settle waits for the cluster's own pods, which a fault may have cut off, and makes kube-proxies synchronize twice, with and without a Service that nobody uses. Without kube-proxy there is nothing to do.
-func (k *Kind) settle(ctx context.Context) error {
+// settle waits for the cluster's own pods, which a fault may have cut off, and makes kube-proxies synchronize twice, with and without a
+// Service that nobody uses. Without kube-proxy there is nothing to do.
+func (k *Kind) settle(ctx context.Context) (err error) {
 	if err := k.systemReady(ctx); err != nil {
 		return err
 	}
@@ -28,12 +32,26 @@ func (k *Kind) settle(ctx context.Context) error {
 	services := k.cluster.Client.CoreV1().Services(metav1.NamespaceDefault)
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: settleName, Labels: map[string]string{runLabel: settleName}}}
 	service.Spec.Ports = []corev1.ServicePort{{Port: 9}}
+	remove := func(ctx context.Context) error {
+		err := services.Delete(ctx, settleName, metav1.DeleteOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return err
+	}
+	defer func() {
+		if err != nil {
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
+			defer cancel()
+			err = errors.Join(err, remove(limited))
+		}
+	}()
 	for _, touch := range []func() error{
 		func() error {
 			_, err := services.Create(ctx, service, metav1.CreateOptions{FieldManager: manager})
 			return err
 		},
-		func() error { return services.Delete(ctx, settleName, metav1.DeleteOptions{}) },
+		func() error { return remove(ctx) },
 	} {
 		if err := k.synchronized(ctx, touch); err != nil {
 			return fmt.Errorf("service %s: %w", settleName, err)
@@ -67,29 +85,30 @@ func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
 }
 
 // lastSyncs asks each kube-proxy when it synchronized last, in seconds since 1970, by node.
-// Source: Kubernetes pkg/proxy/metrics/metrics.go.
 func (k *Kind) lastSyncs(ctx context.Context) (map[string]float64, error) {
-	const metric = "kubeproxy_sync_proxy_rules_last_timestamp_seconds"
 	syncs := map[string]float64{}
 	for _, node := range k.cluster.Nodes {
 		text, err := k.proxyMetrics(ctx, node.Container)
 		if err != nil {
 			return nil, err
 		}
-		for line := range strings.Lines(text) {
-			fields := strings.Fields(line)
-			if len(fields) != 2 || !strings.HasPrefix(fields[0], metric) {
-				continue
-			}
-			at, err := strconv.ParseFloat(fields[1], 64)
-			if err != nil {
-				return nil, fmt.Errorf("kube-proxy on %s: %s: %w", node.Name, strings.TrimSpace(line), err)
-			}
-			// One for each IP family.
-			syncs[node.Name] = max(syncs[node.Name], at)
+		if syncs[node.Name], err = lastSync(text); err != nil {
+			return nil, fmt.Errorf("metrics of kube-proxy on %s: %w", node.Name, err)
 		}
 	}
 	return syncs, nil
+}
+
+// syncMetric has a series for each IP family since 1.33, and one without labels before.
+// Source: Kubernetes pkg/proxy/metrics/metrics.go.
+var syncMetric = regexp.MustCompile(`(?m)^kubeproxy_sync_proxy_rules_last_timestamp_seconds(?:\{ip_family="IPv4"\})? (\S+)$`)
+
+func lastSync(metrics string) (float64, error) {
+	found := syncMetric.FindStringSubmatch(metrics)
+	if found == nil {
+		return 0, errors.New("they do not say when it has synchronized its IPv4 rules")
+	}
+	return strconv.ParseFloat(found[1], 64)
 }
 
 // proxyMetrics reads the metrics of a node's kube-proxy by way of the API server.

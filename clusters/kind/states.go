@@ -26,7 +26,7 @@ func (k *Kind) followStates(ctx context.Context, hear func(history.Log)) error {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
 	for {
-		lines, _ := k.states(ctx) // a fault may cut the way to the API server off for a while
+		lines, _ := k.statesSoon(ctx) // a fault may cut the way to the API server off for a while
 		for _, line := range lines {
 			hear(line)
 		}
@@ -36,6 +36,12 @@ func (k *Kind) followStates(ctx context.Context, hear func(history.Log)) error {
 		case <-tick.C:
 		}
 	}
+}
+
+func (k *Kind) statesSoon(ctx context.Context) ([]history.Log, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	return k.states(ctx)
 }
 
 func (k *Kind) states(ctx context.Context) ([]history.Log, error) {

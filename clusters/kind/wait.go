@@ -18,13 +18,13 @@ const (
 	lookEvery = 200 * time.Millisecond
 )
 
-// eventually looks until there is nothing left to wait for, and returns what was missing the last time when the limit or ctx ends.
+// eventually looks until there is nothing left to wait for, and returns what was missing or wrong the last time when the limit or ctx ends.
 func eventually(ctx context.Context, limit time.Duration, look func(context.Context) (missing string, err error)) error {
 	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("limit of %s", limit))
 	defer cancel()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	last := errors.New("nothing was seen yet")
+	var last error
 	for {
 		missing, err := look(limited)
 		switch {
@@ -32,7 +32,7 @@ func eventually(ctx context.Context, limit time.Duration, look func(context.Cont
 			return nil
 		case err == nil:
 			last = errors.New(missing)
-		case limited.Err() == nil:
+		case limited.Err() == nil || last == nil: // one that is due to the limit says less than the one before
 			last = err
 		}
 		select {

@@ -3,6 +3,7 @@ package kind
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -49,19 +50,13 @@ func (c *cluster) Witness(ctx context.Context, pods []string) ([]clusters.Exhibi
 	for _, t := range tables {
 		show(t.title, "cluster", lookLimit, func(ctx context.Context) (string, error) { return c.kind.table(ctx, t.path) })
 	}
-	for _, n := range c.nodes {
+	for _, n := range c.kind.cluster.Nodes {
 		show("kube-proxy's metrics", "node/"+n.Name, lookLimit, func(ctx context.Context) (string, error) {
 			text, err := c.kind.proxyMetrics(ctx, n.Container)
 			return only(text, "kubeproxy_"), err
 		})
 	}
-	dns, err := c.kind.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
-	if err != nil {
-		return nil, err
-	}
-	for _, pod := range dns.Items {
-		show("CoreDNS's metrics", "pod/"+pod.Name, lookLimit, func(ctx context.Context) (string, error) { return c.kind.corednsMetrics(ctx, pod.Name) })
-	}
+	show("CoreDNS's metrics", "cluster", 2*lookLimit, c.kind.corednsMetrics)
 	for _, place := range pods {
 		show("kubectl debug ("+debugged+")", place, debugLimit, func(ctx context.Context) (string, error) {
 			return c.debug(ctx, strings.TrimPrefix(place, "pod/"))
@@ -111,10 +106,24 @@ func only(text, prefix string) string {
 	return kept.String()
 }
 
-// corednsMetrics reads the metrics of a CoreDNS by way of the API server.
-func (k *Kind) corednsMetrics(ctx context.Context, pod string) (string, error) {
-	text, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).ProxyGet("http", pod, "9153", "metrics", nil).DoRaw(ctx)
-	return only(string(text), "coredns_"), err
+// corednsMetrics reads the metrics of every CoreDNS by way of the API server.
+func (k *Kind) corednsMetrics(ctx context.Context) (string, error) {
+	pods := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem)
+	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
+	if err != nil {
+		return "", err
+	}
+	var all strings.Builder
+	var errs []error
+	for _, pod := range list.Items {
+		text, err := pods.ProxyGet("http", pod.Name, "9153", "metrics", nil).DoRaw(ctx)
+		if err != nil {
+			err = fmt.Errorf("pod %s: %w", pod.Name, err)
+		}
+		errs = append(errs, err)
+		fmt.Fprintf(&all, "pod %s\n%s\n", pod.Name, only(string(text), "coredns_"))
+	}
+	return all.String(), errors.Join(errs...)
 }
 
 // debug looks around in a pod from an ephemeral container, as kubectl debug does, and returns what that printed.

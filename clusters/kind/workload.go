@@ -24,6 +24,8 @@ type preparer struct {
 	image *agents.Image
 	// images are those that the scenario asked for, by owner and container.
 	images map[string]string
+	// owners are the Pods and Deployments by their names.
+	owners map[string]string
 	next   int
 }
 
@@ -36,11 +38,17 @@ func (p *preparer) prepare(text []byte) ([]byte, error) {
 	switch head.Kind {
 	case "Pod":
 		return change(text, func(pod *corev1.Pod) error {
+			if err := p.own(pod.Kind, pod.Namespace, pod.Name); err != nil {
+				return err
+			}
 			pod.Labels = with(pod.Labels, runLabel, p.run, ownerLabel, pod.Name)
 			return p.pod(pod.Name, &pod.Spec, true)
 		})
 	case "Deployment":
 		return change(text, func(d *appsv1.Deployment) error {
+			if err := p.own(d.Kind, d.Namespace, d.Name); err != nil {
+				return err
+			}
 			d.Labels = with(d.Labels, runLabel, p.run)
 			d.Spec.Template.Labels = with(d.Spec.Template.Labels, runLabel, p.run, ownerLabel, d.Name)
 			return p.pod(d.Name, &d.Spec.Template.Spec, false)
@@ -90,8 +98,35 @@ func with(labels map[string]string, pairs ...string) map[string]string {
 	return all
 }
 
-// pod puts a pod where the lab would: on the node that it names, else in turn. The scheduler does it, by the node's label.
+// own refuses a second owner of pods with one name: pod/NAME must say which is meant.
+func (p *preparer) own(kind, namespace, name string) error {
+	if namespace == "" {
+		namespace = metav1.NamespaceDefault
+	}
+	self := kind + " " + namespace + "/" + name
+	if other := p.owners[name]; other != "" && other != self {
+		return fmt.Errorf("%s: there is %s: a place is called by a name alone", self, other)
+	}
+	p.owners[name] = self
+	return nil
+}
+
+// pod makes the pods of an owner ready: placed, with nothing of the API that the lab's would not see, and with the agent's image.
 func (p *preparer) pod(owner string, spec *corev1.PodSpec, single bool) error {
+	if err := p.place(owner, spec, single); err != nil {
+		return err
+	}
+	// They end soon, but not with a grace period of 0: the API server would forget them before the kubelet has taken their network away.
+	soon, no := int64(1), false
+	spec.TerminationGracePeriodSeconds, spec.AutomountServiceAccountToken, spec.EnableServiceLinks = &soon, &no, &no
+	for _, c := range spec.Containers {
+		p.images[owner+"/"+c.Name] = c.Image
+	}
+	return p.image.Contain(spec)
+}
+
+// place puts a pod where the lab would: on the node that it names, else in turn. The scheduler does it, by the node's label.
+func (p *preparer) place(owner string, spec *corev1.PodSpec, single bool) error {
 	if spec.NodeName != "" || single {
 		if spec.NodeName == "" {
 			spec.NodeName = p.nodes[p.next%len(p.nodes)].Name
@@ -106,14 +141,7 @@ func (p *preparer) pod(owner string, spec *corev1.PodSpec, single bool) error {
 	} else {
 		spec.Affinity = among(p.nodes)
 	}
-	// Pods see nothing of the API that the lab's would not. They end soon, but not with a grace period of 0: the API server would
-	// forget them before the kubelet has taken their network away.
-	soon, no := int64(1), false
-	spec.TerminationGracePeriodSeconds, spec.AutomountServiceAccountToken, spec.EnableServiceLinks = &soon, &no, &no
-	for _, c := range spec.Containers {
-		p.images[owner+"/"+c.Name] = c.Image
-	}
-	return p.image.Contain(spec)
+	return nil
 }
 
 // among keeps pods on some of the nodes.

@@ -435,11 +435,22 @@ func (c *cluster) Enter(place string) []string {
 	return []string{"nsenter", "-t", fmt.Sprint(c.pid(place)), "-n", "-m", "-u", "-p"}
 }
 
+// Interrupt ends the streams to all agents, upon which they end.
+func (c *cluster) Interrupt() {
+	for _, p := range c.all() {
+		_ = p.Conn.Close() // it may be gone already
+	}
+}
+
+func (c *cluster) all() []*local.Process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Values(c.processes))
+}
+
 // Close ends all agents, and with them everything else.
 func (c *cluster) Close(ctx context.Context) error {
-	c.mu.Lock()
-	processes := slices.Collect(maps.Values(c.processes))
-	c.mu.Unlock()
+	processes := c.all()
 	errs := make([]error, len(processes))
 	var all sync.WaitGroup
 	for i, p := range processes {

@@ -53,10 +53,10 @@ func (c *cluster) keep(text []byte) {
 }
 
 // Object returns an object as it was given, or nil.
-func (c *cluster) Object(kind, namespace, name string) []byte {
+func (c *cluster) Object(_ context.Context, kind, namespace, name string) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.given[identify(kind, namespace, name)]
+	return c.given[identify(kind, namespace, name)], nil
 }
 
 // Apply creates or replaces an object.
@@ -94,8 +94,8 @@ func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) erro
 	}
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	if c.Object(kind, namespace, name) == nil {
-		return nil
+	if there, err := c.Object(ctx, kind, namespace, name); err != nil || there == nil {
+		return err
 	}
 	if kind == "Namespace" && slices.ContainsFunc(c.work.pods, func(p *corev1.Pod) bool { return p.Namespace == name }) {
 		return fmt.Errorf("%s: it has pods, and the lab does not end them", o)

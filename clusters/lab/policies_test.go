@@ -275,17 +275,22 @@ func TestObjectsComeAndGoWithoutATrace(t *testing.T) {
 		return all
 	}
 	before := prints()
-	web := c.Object("Service", "", "web")
+	given := func(kind, namespace, name string) []byte {
+		text, err := c.Object(ctx, kind, namespace, name)
+		g.Expect(err).NotTo(HaveOccurred())
+		return text
+	}
+	web := given("Service", "", "web")
 	g.Expect(web).NotTo(BeNil())
-	team := c.Object("Namespace", "", "team")
+	team := given("Namespace", "", "team")
 
 	g.Expect(c.Apply(ctx, policy(t, "deny", `{podSelector: {}, policyTypes: [Ingress, Egress]}`))).To(Succeed())
 	g.Expect(c.Apply(ctx, policy(t, "deny", `{podSelector: {}}`))).To(Succeed())
-	g.Expect(string(c.Object("NetworkPolicy", "default", "deny"))).To(ContainSubstring(`"spec":{"podSelector":{}}`), "the second one took the first one's place")
+	g.Expect(string(given("NetworkPolicy", "default", "deny"))).To(ContainSubstring(`"spec":{"podSelector":{}}`), "the second one took the first one's place")
 	g.Expect(c.Apply(ctx, object(t, `{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: none}, ports: [{port: 80}]}}`))).To(Succeed())
 	g.Expect(c.Apply(ctx, object(t, `{apiVersion: v1, kind: Namespace, metadata: {name: team}}`))).To(Succeed())
 	g.Expect(c.Delete(ctx, "NetworkPolicy", "default", "deny")).To(Succeed())
-	g.Expect(c.Object("NetworkPolicy", "default", "deny")).To(BeNil())
+	g.Expect(given("NetworkPolicy", "default", "deny")).To(BeNil())
 	refused := p.tries("client>service", 5*time.Second)
 	g.Expect(refused["client>service"]).To(ContainSubstring("refused"), "it kept its address")
 

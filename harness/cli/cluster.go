@@ -160,7 +160,7 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 		return failed(c.Context(), err)
 	}
 	f.spec.Progress("ready")
-	text, err := cluster.Kubeconfig()
+	text, err := cluster.Kubeconfig(c.Context())
 	if err == nil && f.kubeconfig != "" {
 		err = os.WriteFile(f.kubeconfig, []byte(text), 0o600)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
-// closeLimit is how long the guard may take to put the host in order, beside the time that slow records have for themselves.
-const closeLimit = 15 * time.Second
+// closeLimit is how long the guard may take to put the host in order, beside the time that the records it remembers have for themselves.
+const closeLimit = 30 * time.Second
 
 // Guard is the harness's hold on its guard.
 type Guard struct {
@@ -55,7 +55,7 @@ func Start(ctx context.Context, agentProgram, logFile string, state *runstate.Ru
 		g.ended <- g.cmd.Wait()
 	}()
 	// It has joined the run when it answers.
-	if err := g.Remember(ctx, "nothing"); errors.Is(err, agent.ErrGone) {
+	if err := g.Remember(ctx, "nothing"); err != nil {
 		return nil, errors.Join(fmt.Errorf("host's agent: %w", err), g.Close())
 	}
 	return g, nil
@@ -75,7 +75,7 @@ func (g *Guard) Remember(ctx context.Context, what string, records ...undo.Recor
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		for _, r := range records {
-			g.limit += r.Limit()
+			g.limit += max(r.Limit(), undo.DefaultTimeout)
 		}
 	}
 	return err

@@ -50,10 +50,20 @@ func (s *server) remember(_ context.Context, m memory, _ func(agent.None)) (agen
 }
 
 func (s *server) undo(ctx context.Context, what string, _ func(agent.None)) (agent.None, error) {
-	if scope := s.take(what); scope != nil {
-		return agent.None{}, scope.Undo(ctx)
+	scope := s.take(what)
+	if scope == nil {
+		return agent.None{}, nil
 	}
-	return agent.None{}, nil
+	err := scope.Undo(ctx)
+	if err != nil {
+		// The next try is about what is left of it.
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.scopes[what] == nil {
+			s.scopes[what] = scope
+		}
+	}
+	return agent.None{}, err
 }
 
 func (s *server) forget(_ context.Context, what string, _ func(agent.None)) (agent.None, error) {

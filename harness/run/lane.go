@@ -77,8 +77,8 @@ func (l *lane) live(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// A run that is cancelled does not wait for what its probes have begun: the cluster goes away under them.
-	unhook := context.AfterFunc(ctx, func() { _ = cluster.Close(ctx) })
+	// A run that is cancelled does not wait for what its probes have begun: the agents go away under them.
+	unhook := context.AfterFunc(ctx, cluster.Interrupt)
 	defer unhook()
 	l.site = &site.Site{Cluster: cluster, Host: l.host.Conn(), Run: l.state.ID}
 	defer func() {

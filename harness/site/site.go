@@ -202,6 +202,10 @@ func (s *Site) each(places []string, f func(*agent.Conn) error) error {
 
 // Undo undoes the step with this id, even when ctx is cancelled; undoing what was not made is no error.
 func (s *Site) Undo(ctx context.Context, id string) error {
+	return s.undo(context.WithoutCancel(ctx), id)
+}
+
+func (s *Site) undo(ctx context.Context, id string) error {
 	s.mu.Lock()
 	i := slices.IndexFunc(s.made, func(m *made) bool { return m.id == id })
 	if i < 0 {
@@ -214,13 +218,13 @@ func (s *Site) Undo(ctx context.Context, id string) error {
 	if m.undo == nil {
 		return nil
 	}
-	if err := m.undo(context.WithoutCancel(ctx)); err != nil {
+	if err := m.undo(ctx); err != nil {
 		return fmt.Errorf("undo of change %s: %w", id, err)
 	}
 	return nil
 }
 
-// UndoAll undoes all steps, last first, past errors.
+// UndoAll undoes all steps, last first, past errors, for as long as ctx lasts.
 func (s *Site) UndoAll(ctx context.Context) error {
 	s.mu.Lock()
 	var ids []string
@@ -230,7 +234,7 @@ func (s *Site) UndoAll(ctx context.Context) error {
 	s.mu.Unlock()
 	var errs []error
 	for _, id := range ids {
-		errs = append(errs, s.Undo(ctx, id))
+		errs = append(errs, s.undo(ctx, id))
 	}
 	return errors.Join(errs...)
 }

@@ -27,6 +27,9 @@ const (
 	LabelInstance = "relapse.dev/instance"
 )
 
+// AnyInstance stands for whatever instance containers are of.
+const AnyInstance = "any"
+
 // Engine is a container engine, as its client program reaches it.
 type Engine struct {
 	// Program is the client: docker.
@@ -92,12 +95,13 @@ func (e Engine) same(ctx context.Context) error {
 	return err
 }
 
-// Containers removes the containers of a kind cluster, with their volumes.
+// Containers removes the containers of a kind cluster that relapse has made, with their volumes.
 type Containers struct {
 	Engine Engine `json:"engine"`
 	// Cluster is the value of their label io.x-k8s.kind.cluster, and the name of their network.
 	Cluster string `json:"cluster"`
-	// Instance of that network. Where the network is another one, so are the containers, and they stay.
+	// Instance is the value of the label of containers and network, or AnyInstance where there is no network any more. Where there is
+	// another one, they stay.
 	Instance string `json:"instance"`
 }
 
@@ -120,10 +124,14 @@ func (c *Containers) undo(ctx context.Context) error {
 	if networks != "" && networks != c.Instance {
 		return nil
 	}
+	mine := LabelInstance
+	if c.Instance != AnyInstance {
+		mine += "=" + c.Instance
+	}
 	tick := time.NewTicker(straggler)
 	defer tick.Stop()
 	for empty := 0; ; {
-		ids, err := c.Engine.Run(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label="+LabelKindCluster+"="+c.Cluster)
+		ids, err := c.Engine.Run(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label="+LabelKindCluster+"="+c.Cluster, "--filter", "label="+mine)
 		if err != nil {
 			return err
 		}
@@ -139,7 +147,7 @@ func (c *Containers) undo(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w; %w", ctx.Err(), err)
+			return errors.Join(fmt.Errorf("%s: %w", c, ctx.Err()), err)
 		case <-tick.C:
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// fakeEngine puts a docker program on the PATH that knows these containers (of clusters) and networks (with instances).
+// fakeEngine puts a docker program on the PATH that knows these containers (of clusters and instances) and networks (with instances).
 func fakeEngine(t *testing.T, containers, networks map[string]string) (left func() string) {
 	t.Helper()
 	g := NewWithT(t)
@@ -45,9 +45,9 @@ const foreign = "containers/other networks/bridge"
 
 func TestEngineRecords(t *testing.T) {
 	g := NewWithT(t)
-	left := fakeEngine(t, map[string]string{"a": "relapse-x", "b": "relapse-x"}, map[string]string{"relapse-x": "1234"})
+	left := fakeEngine(t, map[string]string{"a": "relapse-x 1234", "b": "relapse-x 1234"}, map[string]string{"relapse-x": "1234"})
 	// One more is made while the others are being removed.
-	g.Expect(os.WriteFile(filepath.Join(os.Getenv("FAKE_ENGINE"), "appears"), []byte("relapse-x"), 0o644)).To(Succeed())
+	g.Expect(os.WriteFile(filepath.Join(os.Getenv("FAKE_ENGINE"), "appears"), []byte("relapse-x 1234"), 0o644)).To(Succeed())
 	engine, err := FindEngine(t.Context())
 	g.Expect(engine.ID, err).To(Equal("ENGINE-1"))
 	containers := Record{Containers: &Containers{Engine: engine, Cluster: "relapse-x", Instance: "1234"}}
@@ -63,7 +63,7 @@ func TestEngineRecords(t *testing.T) {
 
 func TestEngineRecordsLeaveOthersAlone(t *testing.T) {
 	g := NewWithT(t)
-	left := fakeEngine(t, map[string]string{"a": "relapse-x"}, map[string]string{"relapse-x": "5678"})
+	left := fakeEngine(t, map[string]string{"a": "relapse-x 5678"}, map[string]string{"relapse-x": "5678"})
 	all := left()
 	engine, err := FindEngine(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
@@ -87,4 +87,19 @@ func TestEngineRecordsLeaveOthersAlone(t *testing.T) {
 		g.Expect(r.Check()).NotTo(Succeed(), r.String())
 	}
 	g.Expect(left()).To(Equal(all))
+}
+
+func TestContainersWithoutANetwork(t *testing.T) {
+	g := NewWithT(t)
+	left := fakeEngine(t, map[string]string{"a": "relapse-x 1234", "b": "relapse-x 5678", "users-own": "relapse-x "}, nil)
+	engine, err := FindEngine(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	undo := func(instance string) {
+		t.Helper()
+		g.Expect((Record{Containers: &Containers{Engine: engine, Cluster: "relapse-x", Instance: instance}}).Undo(t.Context())).To(Succeed())
+	}
+	undo("1234")
+	g.Expect(left()).To(Equal("containers/b containers/other containers/users-own networks/bridge"))
+	undo(AnyInstance)
+	g.Expect(left()).To(Equal("containers/other containers/users-own networks/bridge"), "a cluster of that name that relapse has not made stays")
 }

@@ -76,7 +76,7 @@ func (i *Image) locate(image string) (string, error) {
 	if found := i.paths[image]; found != "" {
 		return found, nil
 	}
-	return "", fmt.Errorf("image: %q: the agent's image has no %s, because this machine had none when it was put together", image, image)
+	return "", fmt.Errorf("image: %q: the agent's image has no %s: %s", image, image, Lacking(image))
 }
 
 func isConfigMap(pod *corev1.PodSpec, volume string) bool {

@@ -55,6 +55,14 @@ var users = []string{"root", "nobody", "www-data", "nginx", "haproxy"}
 // as all others together.
 var servers = slices.DeleteFunc(images.Names(), func(name string) bool { return name == "node" })
 
+// Lacking says why a program is not in the image, where it is not.
+func Lacking(program string) string {
+	if !slices.Contains(servers, program) {
+		return "it is left out for its size"
+	}
+	return "this machine, from whose files the image is made, has none"
+}
+
 // content puts the image together. Bin is the folder of relapse's own programs.
 func content(ctx context.Context, bin string) (t tree, programs, paths map[string]string, err error) {
 	t = tree{}
@@ -89,7 +97,7 @@ func content(ctx context.Context, bin string) (t tree, programs, paths map[strin
 func (c *closure) tools() error {
 	var missing []string
 	for _, name := range tools {
-		path, err := lookPath(name)
+		path, err := images.LookPath(name)
 		if err != nil {
 			missing = append(missing, name)
 			continue
@@ -102,7 +110,7 @@ func (c *closure) tools() error {
 		return fmt.Errorf("the agent's image needs %s, which this machine does not have; make deps installs what relapse needs", strings.Join(missing, ", "))
 	}
 	for _, name := range moreTools {
-		if path, err := lookPath(name); err == nil {
+		if path, err := images.LookPath(name); err == nil {
 			if err := c.add(path); err != nil {
 				return err
 			}

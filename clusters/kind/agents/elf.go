@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"github.com/relapse-k8s/relapse/clusters/images"
 )
 
 // closure adds programs and libraries to a tree, with the libraries that they need.
@@ -28,7 +30,7 @@ var cacheLine = regexp.MustCompile(`(?m)^\s+(\S+) \(.*\) => (/.+)$`)
 
 func newClosure(ctx context.Context, t tree) (*closure, error) {
 	c := &closure{tree: t, cache: map[string][]string{}}
-	ldconfig, err := lookPath("ldconfig")
+	ldconfig, err := images.LookPath("ldconfig")
 	if err != nil {
 		return nil, err
 	}
@@ -42,20 +44,6 @@ func newClosure(ctx context.Context, t tree) (*closure, error) {
 	// The same cache in the image: libraries need not lie in the loader's own folders.
 	_, err = t.add("/etc/ld.so.cache")
 	return c, err
-}
-
-// lookPath looks on the PATH, and where an ordinary user does not look.
-func lookPath(name string) (string, error) {
-	found, err := exec.LookPath(name)
-	if err == nil {
-		return filepath.Abs(found)
-	}
-	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
-		if found, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return found, nil
-		}
-	}
-	return "", err
 }
 
 // add takes a program or a library, or any other file.

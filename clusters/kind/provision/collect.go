@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
 )
 
 // kubectl's questions to the API server, asked on the control plane, where kubectl is.
@@ -35,9 +37,9 @@ var looking = map[string]string{
 // and its network. What could not be found out is said in place of it.
 func (c *Cluster) Collect(ctx context.Context, dir string) error {
 	var containers []string
-	handles, err := kindProvider().ListNodes(c.Spec.Name)
+	handles, err := ask(ctx, func() ([]nodes.Node, error) { return kindProvider().ListNodes(c.Spec.Name) })
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	for _, handle := range handles {
 		containers = append(containers, handle.String())

@@ -217,6 +217,3 @@ func (m *maker) openLog(name string) (io.WriteCloser, error) {
 type nopCloser struct{ io.Writer }
 
 func (nopCloser) Close() error { return nil }
-
-// after is closed when a time has passed.
-func after(d time.Duration) <-chan time.Time { return time.NewTimer(d).C }

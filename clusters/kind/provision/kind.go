@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"sigs.k8s.io/kind/pkg/cluster"
 	kindexec "sigs.k8s.io/kind/pkg/exec"
@@ -172,7 +173,7 @@ func (m *maker) endKind(ctx context.Context) error {
 			return nil
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("kind did not give up within %s of its containers' end", endLimit), err)
-		case <-after(pollEvery):
+		case <-time.After(pollEvery):
 		}
 	}
 }

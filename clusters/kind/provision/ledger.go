@@ -57,5 +57,9 @@ func (l *ledger) forget(ctx context.Context) error {
 	if l.guard == nil {
 		return nil
 	}
-	return l.guard.Forget(ctx, l.what)
+	err := l.guard.Forget(ctx, l.what)
+	if err == nil {
+		l.guard = nil // it knows nothing of it any more
+	}
+	return err
 }

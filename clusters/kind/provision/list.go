@@ -129,7 +129,7 @@ func Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	instances := []string{"none"} // containers without their network are removed whatever its instance was
+	instances := []string{undo.AnyInstance} // of containers that have no network any more
 	for _, n := range found {
 		instances = append(instances, n.instance())
 	}

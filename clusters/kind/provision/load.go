@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
 )
 
@@ -17,9 +18,9 @@ func (c *Cluster) Load(ctx context.Context, archives ...string) error {
 	if len(archives) == 0 {
 		return nil
 	}
-	handles, err := kindProvider().ListInternalNodes(c.Spec.Name)
+	handles, err := ask(ctx, func() ([]nodes.Node, error) { return kindProvider().ListInternalNodes(c.Spec.Name) })
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	var mu sync.Mutex
 	var errs []error
@@ -41,25 +42,15 @@ func (c *Cluster) Load(ctx context.Context, archives ...string) error {
 }
 
 func loadOne(ctx context.Context, archive string, load func(io.Reader) error) error {
-	file, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return explain(load(ctxReader{ctx, file}))
-}
-
-// ctxReader ends with its context: kind's loading knows none.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c ctxReader) Read(b []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(b)
+	_, err := ask(ctx, func() (struct{}, error) {
+		file, err := os.Open(archive)
+		if err != nil {
+			return struct{}{}, err
+		}
+		defer file.Close()
+		return struct{}{}, load(file)
+	})
+	return err
 }
 
 // Archives lists the image archives in a folder.

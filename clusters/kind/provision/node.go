@@ -20,21 +20,44 @@ import (
 // kindProvider asks kind about clusters that are there.
 func kindProvider() *cluster.Provider { return cluster.NewProvider(cluster.ProviderWithDocker()) }
 
-// find fills in the nodes, and a client of the API server.
-func (c *Cluster) find(_ context.Context) error {
-	handles, err := kindProvider().ListInternalNodes(c.Spec.Name)
-	if err != nil {
-		return explain(err)
+// ask calls kind, which takes no context, and does not wait for it any longer when ctx ends: an engine's client hangs on a node that does.
+func ask[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
 	}
-	if c.Nodes, err = order(handles, c.Spec.Name); err != nil {
+	answered := make(chan answer, 1)
+	go func() {
+		value, err := call()
+		answered <- answer{value, explain(err)}
+	}()
+	select {
+	case a := <-answered:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, context.Cause(ctx)
+	}
+}
+
+// find fills in the nodes, and a client of the API server.
+func (c *Cluster) find(ctx context.Context) (err error) {
+	c.Nodes, err = ask(ctx, func() ([]Node, error) {
+		handles, err := kindProvider().ListInternalNodes(c.Spec.Name)
+		if err != nil {
+			return nil, err
+		}
+		return order(handles, c.Spec.Name)
+	})
+	if err != nil {
 		return err
 	}
 	if len(c.Nodes) == 0 {
 		return errors.New("it has no nodes any more")
 	}
-	text, err := kindProvider().KubeConfig(c.Spec.Name, false)
+	text, err := c.Kubeconfig(ctx)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	if c.Config, err = clientcmd.RESTConfigFromKubeConfig([]byte(text)); err != nil {
 		return err
@@ -46,9 +69,8 @@ func (c *Cluster) find(_ context.Context) error {
 }
 
 // Kubeconfig is the configuration for kubectl on this machine.
-func (c *Cluster) Kubeconfig() (string, error) {
-	text, err := kindProvider().KubeConfig(c.Spec.Name, false)
-	return text, explain(err)
+func (c *Cluster) Kubeconfig(ctx context.Context) (string, error) {
+	return ask(ctx, func() (string, error) { return kindProvider().KubeConfig(c.Spec.Name, false) })
 }
 
 // order gives nodes the names by which scenarios know them: the workers by their numbers, and then the control plane.
@@ -57,12 +79,12 @@ func order(handles []nodes.Node, name string) ([]Node, error) {
 	for _, handle := range handles {
 		role, err := handle.Role()
 		if err != nil {
-			return nil, explain(err)
+			return nil, err
 		}
 		node := Node{Container: handle.String(), Role: role}
 		ipv4, _, err := handle.IP()
 		if err != nil {
-			return nil, explain(err)
+			return nil, err
 		}
 		if ipv4 != "" { // a node that has ended has none
 			if node.Address, err = netip.ParseAddr(ipv4); err != nil {

@@ -74,7 +74,7 @@ func (c *Cluster) waitFor(ctx context.Context, limit time.Duration, look func(co
 				return fmt.Errorf("%w; last seen: %s", context.Cause(ctx), last)
 			}
 			return fmt.Errorf("not ready after %s; last seen: %s", limit, last)
-		case <-after(pollEvery):
+		case <-time.After(pollEvery):
 		}
 	}
 }

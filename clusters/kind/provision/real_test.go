@@ -222,7 +222,7 @@ func rounds() int {
 	if n, err := strconv.Atoi(os.Getenv("RELAPSE_KILLS")); err == nil {
 		return n
 	}
-	return 1
+	return 2
 }
 
 // aMoment is some time in the making of a cluster of two nodes; every other one is among the first seconds, when containers appear.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -66,25 +65,29 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 		found = append(found, what)
 		_, _ = fmt.Fprintln(w, verb, what) // what is said is returned too
 	}
+	// Containers before networks: what is made meanwhile has its network first, and is not taken for lost.
+	owners, err := containerClusters(ctx, engine)
+	if err != nil {
+		return nil, err
+	}
 	clusters, err := list(ctx, engine)
-	errs = append(errs, err)
-	alive := map[string]bool{}
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range clusters {
 		if c.Run == "" || !runstate.Abandoned(c.owner) {
-			alive[c.Name] = true
 			continue
 		}
 		orphan(fmt.Sprintf("cluster %s of run %s, which has no folder any more", c.Name, c.Run), func() error {
 			return deletion(engine, c.Name, c.instance).undo(ctx)
 		})
 	}
-	if err != nil {
-		return found, errors.Join(errs...)
-	}
-	lost, err := lostContainers(ctx, engine, clusters)
-	errs = append(errs, err)
-	for _, name := range slices.Sorted(maps.Keys(lost)) {
-		orphan(fmt.Sprintf("containers of cluster %s, which has no network any more", name), func() error { return Delete(ctx, name) })
+	for _, name := range owners {
+		if !slices.ContainsFunc(clusters, func(s Summary) bool { return s.Name == name }) {
+			orphan(fmt.Sprintf("containers of cluster %s, which has no network any more", name), func() error {
+				return deletion(engine, name, undo.AnyInstance).undo(ctx)
+			})
+		}
 	}
 	instances, err := fences()
 	if err != nil {
@@ -98,18 +101,14 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 	return found, errors.Join(errs...)
 }
 
-// lostContainers are relapse's own of clusters that have no network, by the cluster.
-func lostContainers(ctx context.Context, engine undo.Engine, clusters []Summary) (map[string]bool, error) {
+// containerClusters are the names of the clusters that relapse's own containers are of.
+func containerClusters(ctx context.Context, engine undo.Engine) ([]string, error) {
 	text, err := engine.Run(ctx, "ps", "--all", "--filter", "label="+undo.LabelInstance, "--filter", "label="+undo.LabelKindCluster,
 		"--format", fmt.Sprintf("{{.Label %q}}", undo.LabelKindCluster))
 	if err != nil {
 		return nil, err
 	}
-	lost := map[string]bool{}
-	for _, name := range strings.Fields(text) {
-		if !slices.ContainsFunc(clusters, func(s Summary) bool { return s.Name == name }) && (Spec{Name: name}).Check() == nil {
-			lost[name] = true
-		}
-	}
-	return lost, nil
+	names := slices.DeleteFunc(strings.Fields(text), func(name string) bool { return (Spec{Name: name}).Check() != nil })
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
