@@ -304,6 +304,11 @@ func (m *Manager) Stop(name string) error {
 	case <-grace.C:
 	}
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
-	<-r.ended
-	return nil
+	grace.Reset(stopGrace)
+	select {
+	case <-r.ended:
+		return nil
+	case <-grace.C:
+		return fmt.Errorf("program %s: killed, but a child in another session still holds its output open", name)
+	}
 }
