@@ -61,7 +61,7 @@ suite: ## run all scenarios side by side, with one page over their reports: [PRO
 	@$(MAKE) --no-print-directory --silent deps build
 	@bin/relapse run --all --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
 
-test: deps build test-go test-components test-scenarios ## all tests, and every scenario for real
+test: deps build test-go test-components test-scenarios ## all tests, and every scenario of the lab for real
 
 test-go: # without those that want the machine for themselves: they measure times, or kill runs
 	$(GO) test -timeout 15m $$($(GO) list ./... | grep -Ev '/(scenarios|harness/run)$$')
