@@ -61,7 +61,7 @@ suite: ## run all scenarios side by side, with one page over their reports: [PRO
 	@$(MAKE) --no-print-directory --silent deps build
 	@bin/relapse run --all --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
 
-test: deps build test-go test-components test-scenarios ## all tests, and every scenario for real
+test: deps build test-go test-components test-scenarios ## all tests, and every scenario of the lab for real
 
 test-go: # without those that want the machine for themselves: they measure times, or kill runs
 	$(GO) test -timeout 15m $$($(GO) list ./... | grep -Ev '/(scenarios|harness/run)$$')
@@ -76,7 +76,8 @@ test-scenarios:
 test-kind: deps build ## the same on kind clusters, beside a container engine that runs: [KIND_SCENARIOS="dns-5s …"] [KIND_PROXIES="nftables iptables"]
 	@docker version >/dev/null 2>&1 || { echo 'No container engine answers. Start Docker, or on Debian and Ubuntu let one run for this alone:' >&2; echo '  sudo .ci/engine make test-kind' >&2; exit 1; }
 	@$(MAKE) --no-print-directory node-image
-	RELAPSE_TEST_KIND=1 $(GO) test -timeout 30m -count=1 ./clusters/kind/...
+	@# One package after the other: they look at what there is in one engine.
+	RELAPSE_TEST_KIND=1 $(GO) test -p 1 -timeout 30m -count=1 ./clusters/kind/...
 	@for proxy in $(KIND_PROXIES); do bin/relapse run $(KIND_SCENARIOS) --cluster kind --proxy $$proxy --out $${RELAPSE_RUNS:-runs} || exit 1; done
 
 lint: lint-code vuln ## golangci-lint and govulncheck

@@ -120,6 +120,7 @@ func altered(t *testing.T, id string, options run.Options, alter func(*scenario.
 	g := NewWithT(t)
 	s, err := scenario.LoadFS(scenarios.Files, id+".yaml", catalogue.All())
 	g.Expect(err).NotTo(HaveOccurred())
+	skipKubernetes(t, s)
 	alter(s)
 	source, err := json.Marshal(s)
 	g.Expect(err).NotTo(HaveOccurred())

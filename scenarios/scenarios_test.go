@@ -93,6 +93,14 @@ func wantAgreement(t *testing.T, sides [2]agree.Side) {
 	}
 }
 
+// skipKubernetes skips what a lab cannot run.
+func skipKubernetes(t *testing.T, s *scenario.Scenario) {
+	t.Helper()
+	if slices.Contains(s.Needs, "kubernetes") {
+		t.Skip("it needs real Kubernetes: make test-kind runs it")
+	}
+}
+
 // feature is a scenario as a feature of the e2e-framework: the run is its setup, and every phase is assessed. Side keeps what came out.
 func feature(t *testing.T, id, proxy string, side *agree.Side) types.Feature {
 	t.Helper()
@@ -110,9 +118,7 @@ func feature(t *testing.T, id, proxy string, side *agree.Side) types.Feature {
 		build = build.WithLabel("label", label)
 	}
 	build = build.Setup(func(ctx context.Context, t *testing.T, _ *envconf.Config) context.Context {
-		if slices.Contains(s.Needs, "kubernetes") {
-			t.Skip("it needs real Kubernetes: make test-kind runs it")
-		}
+		skipKubernetes(t, s)
 		l := provider(t)
 		out := os.Getenv("RELAPSE_RUNS") // kept where continuous integration collects it
 		if out == "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,45 +27,57 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
+	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/fingerprint"
+	"github.com/relapse-k8s/relapse/harness/guard"
 	"github.com/relapse-k8s/relapse/harness/probes"
 	"github.com/relapse-k8s/relapse/harness/program"
 	"github.com/relapse-k8s/relapse/harness/readers"
+	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/site"
 )
-
-// testCluster names a kind cluster whose kubeconfig is in KUBECONFIG, and whose nodes docker reaches. The tests may do with it as they like.
-const testCluster = "RELAPSE_TEST_KIND_CLUSTER"
 
 const patience = 90 * time.Second
 
 // realCluster is the cluster to test on.
 type realCluster struct {
-	t      *testing.T
-	config *rest.Config
-	client kubernetes.Interface
-	nodes  []string
-	image  *agents.Image
+	t          *testing.T
+	config     *rest.Config
+	client     kubernetes.Interface
+	kubeconfig string
+	nodes      []string
+	image      *agents.Image
 }
 
 func newRealCluster(t *testing.T) *realCluster {
 	t.Helper()
-	name := os.Getenv(testCluster)
-	if name == "" {
-		t.Skipf("needs a kind cluster to try on: name it in %s, give its KUBECONFIG, and let docker reach its nodes", testCluster)
+	if os.Getenv("RELAPSE_TEST_KIND") == "" {
+		t.Skip("RELAPSE_TEST_KIND=1 lets it make a cluster of containers")
 	}
 	g := NewWithT(t)
-	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
+	t.Setenv(runstate.EnvDir, t.TempDir())
+	state, err := runstate.New("test", nil)
 	g.Expect(err).NotTo(HaveOccurred())
-	config.QPS = -1
-	client, err := kubernetes.NewForConfig(config)
+	guarding, err := guard.Start(t.Context(), filepath.Join(bin(t), "relapse-agent"), filepath.Join(state.Folder(), "guard.log"), state)
 	g.Expect(err).NotTo(HaveOccurred())
-	c := &realCluster{t: t, config: config, client: client, image: build(t)}
-	c.nodes = strings.Fields(c.must("docker", "ps", "--filter", "label=io.x-k8s.kind.cluster="+name, "--format", "{{.Names}}"))
-	slices.Sort(c.nodes)
-	g.Expect(c.nodes).NotTo(BeEmpty())
+	// The guard takes the cluster with it, also where this is killed.
+	t.Cleanup(func() { g.Expect(errors.Join(guarding.Close(), state.Close())).To(Succeed()) })
+	made, err := provision.Create(t.Context(), provision.Spec{Name: "relapse-agents", Nodes: 2}, guarding)
+	if errors.Is(err, clusters.ErrMissing) {
+		t.Skip(err)
+	}
+	g.Expect(err).NotTo(HaveOccurred())
+	kubeconfig, err := made.Kubeconfig()
+	g.Expect(err).NotTo(HaveOccurred())
+	c := &realCluster{t: t, config: made.Config, client: made.Client, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), image: build(t)}
+	g.Expect(os.WriteFile(c.kubeconfig, []byte(kubeconfig), 0o600)).To(Succeed())
+	for _, node := range made.Nodes {
+		c.nodes = append(c.nodes, node.Container)
+	}
+	slices.Sort(c.nodes) // the control plane comes first
 	archive := filepath.Join(t.TempDir(), "agent.tar")
 	begin := time.Now()
 	g.Expect(c.image.Save(archive)).To(Succeed())
@@ -426,10 +439,11 @@ func (c *realCluster) killHarness(pod *corev1.Pod, watcher *agent.Conn) {
 	t := c.t
 	g := NewWithT(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestDialler$")
-	cmd.Env = append(os.Environ(), "RELAPSE_TEST_DIAL="+pod.Spec.NodeName+" "+containerID(pod))
+	cmd.Env = append(os.Environ(), "RELAPSE_TEST_DIAL="+pod.Spec.NodeName+" "+containerID(pod), "KUBECONFIG="+c.kubeconfig)
 	output := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = output, output
 	g.Expect(cmd.Start()).To(Succeed())
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // where it was not got to below
 	g.Eventually(says(t, watcher, "sysctl net.ipv4.conf.all.log_martians"), patience, 50*time.Millisecond).Should(HaveSuffix("= 1\n"))
 	g.Expect(cmd.Process.Kill()).To(Succeed())
 	begin := time.Now()
