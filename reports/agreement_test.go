@@ -66,7 +66,10 @@ func TestGoldenAgreement(t *testing.T) {
 	text.Reset()
 	other := agreementOf(judge.Pass)
 	other.Scenario, other.Rows, other.Notes = "tcp-invalid-rst-service", nil, nil
-	g.Expect(AgreementsTerminal(&text, []agree.Agreement{a, other}, 80, false)).To(Succeed())
+	missing := []agree.Agreement{
+		agree.Missing("mtu", [2]string{"1-mtu"}, judge.Skipped, "runs-kind has no run of it"), agree.Missing("snat", [2]string{1: "2-snat"}, judge.Inconclusive, "runs-lab names it and has no run of it"),
+	}
+	g.Expect(AgreementsTerminal(&text, []agree.Agreement{a, other}, missing, 80, false)).To(Succeed())
 	golden(t, "agreements.txt", []byte(text.String()))
 
 	view := viewAgreement(a)
@@ -83,7 +86,7 @@ func TestAgreementFitsAndNeedsNoColour(t *testing.T) {
 		for text, color := range map[*strings.Builder]bool{&plain: false, &coloured: true} {
 			g.Expect(AgreementTerminal(text, a, width, color)).To(Succeed())
 			if width >= 80 {
-				g.Expect(AgreementsTerminal(text, []agree.Agreement{a}, width, color)).To(Succeed())
+				g.Expect(AgreementsTerminal(text, []agree.Agreement{a}, nil, width, color)).To(Succeed())
 			}
 		}
 		for _, line := range strings.Split(plain.String(), "\n") {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -117,13 +118,20 @@ func markOutcome(b badge) judge.Outcome {
 	return judge.Inconclusive
 }
 
-// AgreementsTerminal writes a table of several scenarios, and then every point on which two runs are not alike.
-func AgreementsTerminal(w io.Writer, all []agree.Agreement, width int, color bool) error {
+// AgreementsTerminal writes a table of several scenarios, then every point on which two runs are not alike, and then the scenarios that
+// are missing on a side.
+func AgreementsTerminal(w io.Writer, all, missing []agree.Agreement, width int, color bool) error {
 	t := newTerminal(width, color)
 	t.agreementTable(all)
 	t.line("")
+	for _, a := range missing {
+		t.wrap("  "+symbol(a.Outcome)+" ", a.Scenario+": "+a.Reason, nil)
+	}
+	if len(missing) > 0 {
+		t.line("")
+	}
 	worst := judge.Skipped
-	for _, a := range all {
+	for _, a := range slices.Concat(all, missing) {
 		worst = judge.Worst(worst, a.Outcome)
 	}
 	t.line(t.paint(worst, agreeWords(worst)) + ": " + count(len(all), "scenario") + " compared")

@@ -226,8 +226,11 @@ func detectorCellOf(r judge.Detected, ok bool) detectorCell {
 		return detectorCell{Fired: badge{"skipped", "–", "not read"}}
 	}
 	c := detectorCell{Fired: badge{"quiet", "○", "quiet"}, Text: r.Text}
-	if r.Fired {
+	switch {
+	case r.Fired:
 		c.Fired = badge{"fired", "◆", "fired"}
+	case r.Blind:
+		c.Fired = badge{"skipped", "–", "nothing to see"}
 	}
 	if c.Text == "" {
 		c.Text = plot.Number(r.Reading)

@@ -102,8 +102,8 @@ func (k *Kind) open(ctx context.Context) (err error) {
 		return err
 	}
 	if k.Cluster != "" {
-		if k.claim, err = runstate.Claim("cluster-" + provision.FullName(k.Cluster)); err != nil {
-			return fmt.Errorf("cluster %s: %w", k.Cluster, err)
+		if k.claim, err = provision.Claim(k.Cluster); err != nil {
+			return err
 		}
 		if k.cluster, err = provision.Open(ctx, k.Cluster); err != nil {
 			return err

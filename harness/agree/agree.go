@@ -86,6 +86,12 @@ const (
 	Skipped Result = "skipped"
 )
 
+// Missing says of a scenario of which not both sides have a run why it cannot be compared.
+func Missing(scenario string, folders [2]string, outcome judge.Outcome, reason string) Agreement {
+	runs := [2]Run{{Folder: folders[0]}, {Folder: folders[1]}}
+	return Agreement{Scenario: scenario, Outcome: outcome, Reason: reason, Runs: runs, Counts: map[Result]int{}, Rows: []Row{}}
+}
+
 // Brief is the agreement without what both say alike.
 func (a Agreement) Brief() Agreement {
 	rows := []Row{}

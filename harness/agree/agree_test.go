@@ -152,6 +152,10 @@ func TestDisagreements(t *testing.T) {
 				delete(p.Detectors, "server-is-reset")
 			}
 		}, judge.Pass, []string{"skipped: default, baseline, detector server-is-reset: kind: it needs kernel-log, which is not offered: no /dev/kmsg"}},
+		"detector that saw nothing": {func(s *agree.Side) {
+			p := phase(s, "control/delayed") // where no expectation binds it
+			p.Detectors["invalid"] = judge.Detected{Blind: true, Text: "conntrack was not read"}
+		}, judge.Inconclusive, []string{"open: default, control/delayed, detector invalid: kind: it had nothing to see: conntrack was not read"}},
 		"claim": {func(s *agree.Side) {
 			claim(s, "insert-failed-shows-it").Result = judge.Holds
 		}, judge.Fail, []string{"unexplained: claim insert-failed-shows-it"}},

@@ -152,13 +152,24 @@ const (
 	quiet = "quiet"
 )
 
+// says is what a detector says of a phase; nothing where it is blind.
+func says(d judge.Detected) string {
+	switch {
+	case d.Fired:
+		return fired
+	case d.Blind:
+		return ""
+	}
+	return quiet
+}
+
 // detectors compares what the detectors say of a phase.
 func (c *comparison) detectors(in scenario.Subject, phases [2]judge.Phase) []Row {
 	var rows []Row
 	for _, id := range c.asked(in.Variant) {
 		row := Row{Subject: in, Result: Same}
 		row.Detector = id
-		var silent reasons
+		var silent, blind reasons
 		expected := true // both are as the scenario expects, which expects different things
 		for i, p := range phases {
 			got, there := p.Detectors[id]
@@ -166,13 +177,18 @@ func (c *comparison) detectors(in scenario.Subject, phases [2]judge.Phase) []Row
 				silent[i] = c.notAsked(i, in.Variant, id)
 				continue
 			}
-			row.Answers[i] = Answer{Says: map[bool]string{true: fired, false: quiet}[got.Fired], Seen: got.Text}
+			row.Answers[i] = Answer{Says: says(got), Seen: got.Text}
+			if got.Blind {
+				blind[i] = strings.TrimSuffix("it had nothing to see: "+got.Text, ": ")
+			}
 			expected = expected && got.Expected != nil && *got.Expected == got.Fired
 		}
 		why := c.repair(in.Variant)
 		switch {
 		case silent.any():
 			row.Result, row.Why = Skipped, c.say(silent)
+		case blind.any():
+			row.Result, row.Why = Open, c.say(blind)
 		case row.Answers[0].Says == row.Answers[1].Says:
 		case expected && why != "":
 			row.Result, row.Why = Explained, why

@@ -34,30 +34,31 @@ difference that is explained and is not there is an error too. What only one of
 the two has looked at is said, with the reason, and is no disagreement.
 
 In place of a run folder, a suite's will do, or a folder of run folders such as
-runs: then all scenarios are compared of which both have a run. Both runs are
-judged again from their histories first. Nothing is written.
+runs: then all scenarios are compared of which both have a run, and the others are
+told. Where a suite was to run one and has no run of it, nothing can be said. Both
+runs are judged again from their histories first. Nothing is written.
 
 Exit codes:
   0  pass          both say the same, or the scenario explains why not
   1  fail          they differ and nothing explains it, or a difference that is
                    explained is not there
   2  usage         a wrong command line, or two runs that cannot be compared
-  3  inconclusive  one of them is inconclusive, or crashed
+  3  inconclusive  one of them is inconclusive, or crashed, or never began
   4  skipped       there is nothing that both have looked at`,
 		Example: `  relapse agree runs/20261121-101824-dns-5s-lab runs/20261121-103010-dns-5s-kind
   relapse agree runs-lab/latest/suite runs-kind/latest/suite
   relapse agree runs-nftables runs-iptables --json | jq '.[].reason'`,
 		Args: exactly(2, "two run folders"),
 		RunE: func(c *cobra.Command, args []string) error {
-			all, err := compareAll(args[0], args[1])
-			if len(all) > 0 {
-				err = errors.Join(printAgreements(c, args, all, asJSON), err)
+			all, missing, err := compareAll(args[0], args[1])
+			if len(all)+len(missing) > 0 {
+				err = errors.Join(printAgreements(c, args, all, missing, asJSON), err)
 			}
 			if err != nil {
 				return usage(err)
 			}
 			outcome := judge.Skipped
-			for _, a := range all {
+			for _, a := range slices.Concat(all, missing) {
 				outcome = judge.Worst(outcome, a.Outcome)
 			}
 			return byOutcome(outcome)
@@ -67,51 +68,89 @@ Exit codes:
 	return c
 }
 
-// compareAll holds what two paths stand for against each other, scenario by scenario.
-func compareAll(one, other string) ([]agree.Agreement, error) {
-	first, err := session.Runs(one)
-	if err != nil {
-		return nil, err
+// compareAll holds what two paths stand for against each other, scenario by scenario. Missing are those that not both have a run of, where
+// neither path is a single run.
+func compareAll(one, other string) (all, missing []agree.Agreement, err error) {
+	paths := [2]string{one, other}
+	var runs [2]map[string]string
+	for i, path := range paths {
+		if runs[i], err = session.Runs(path); err != nil {
+			return nil, nil, err
+		}
 	}
-	second, err := session.Runs(other)
-	if err != nil {
-		return nil, err
-	}
-	var all []agree.Agreement
-	for _, id := range slices.Sorted(maps.Keys(first)) {
-		if second[id] == "" {
+	ids := slices.Sorted(maps.Keys(runs[0]))
+	ids = slices.AppendSeq(ids, maps.Keys(runs[1]))
+	slices.Sort(ids)
+	named := false // by both
+	for _, id := range slices.Compact(ids) {
+		if runs[0][id] == "" || runs[1][id] == "" {
+			a := without(id, paths, runs)
+			named = named || a.Outcome == judge.Inconclusive
+			missing = append(missing, a)
 			continue
 		}
-		a, compareErr := session.Agree(first[id], second[id], catalogue.All())
+		a, compareErr := session.Agree(runs[0][id], runs[1][id], catalogue.All())
 		if compareErr == nil {
 			all = append(all, a)
 		}
 		err = errors.Join(err, compareErr)
 	}
-	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("there is no scenario of which both have a run: %s has %s; %s has %s", one, scenariosOf(first), other, scenariosOf(second))
+	if isRun(one) || isRun(other) {
+		missing, named = nil, false
 	}
-	return all, err
+	if err == nil && len(all) == 0 && !named {
+		missing = nil
+		err = fmt.Errorf("there is no scenario of which both have a run: %s has %s; %s has %s", one, scenariosOf(runs[0]), other, scenariosOf(runs[1]))
+	}
+	return all, missing, err
 }
 
+// without says of a scenario that not both have a run of who has none: inconclusive where it was to have one.
+func without(id string, paths [2]string, runs [2]map[string]string) agree.Agreement {
+	var reasons []string
+	var folders [2]string
+	outcome := judge.Inconclusive
+	for i, path := range paths {
+		run, named := runs[i][id]
+		folders[i] = run
+		switch {
+		case !named:
+			outcome = judge.Skipped
+			reasons = append(reasons, path+" has no run of it")
+		case run == "":
+			reasons = append(reasons, path+" names it and has no run of it")
+		}
+	}
+	return agree.Missing(id, folders, outcome, strings.Join(reasons, "; "))
+}
+
+// scenariosOf lists the scenarios that there are runs of.
 func scenariosOf(runs map[string]string) string {
-	return strings.Join(slices.Sorted(maps.Keys(runs)), ", ")
+	var ids []string
+	for _, id := range slices.Sorted(maps.Keys(runs)) {
+		if runs[id] != "" {
+			ids = append(ids, id)
+		}
+	}
+	return strings.Join(ids, ", ")
+}
+
+func isRun(path string) bool {
+	_, err := os.Stat(filepath.Join(path, rundir.RunFile))
+	return err == nil
 }
 
 // printAgreements prints one in full where a single run was asked for, else a table of all.
-func printAgreements(c *cobra.Command, paths []string, all []agree.Agreement, asJSON bool) error {
+func printAgreements(c *cobra.Command, paths []string, all, missing []agree.Agreement, asJSON bool) error {
 	out := c.OutOrStdout()
-	single := slices.ContainsFunc(paths, func(path string) bool {
-		_, err := os.Stat(filepath.Join(path, rundir.RunFile))
-		return err == nil
-	})
+	single := slices.ContainsFunc(paths, isRun)
 	switch {
 	case asJSON && single:
 		return printJSON(out, all[0])
 	case asJSON:
-		return printJSON(out, all)
+		return printJSON(out, slices.Concat(all, missing))
 	case single:
 		return reports.AgreementTerminal(out, all[0], width(out), colored(out))
 	}
-	return reports.AgreementsTerminal(out, all, width(out), colored(out))
+	return reports.AgreementsTerminal(out, all, missing, width(out), colored(out))
 }

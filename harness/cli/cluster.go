@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,9 +31,9 @@ root, and a container engine (Docker) that runs on this machine.
 A scenario run with --cluster kind makes a cluster of its own. To use one for
 many runs, create it here, and give --cluster kind/NAME.
 
-No packet of a cluster leaves the machine: a fence around its network refuses
-what is on its way to elsewhere, and nothing is downloaded. Images come from
-archives (--images), from the engine, or with the nodes' image.`,
+No packet of a cluster leaves the machine, unless --allow-egress was given: a fence
+around its network refuses what is on its way to elsewhere. Nothing is downloaded:
+images come from archives (--images), from the engine, or with the nodes' image.`,
 		Args: exactly(0, "a command"),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -92,14 +94,14 @@ that holds the nodes' image into the engine.
 
 Exit codes: 0; 1 where it did not get ready; 3 after Ctrl-C; 4 where this machine
 lacks an engine or an image.`,
-		Example: `  relapse cluster create --nodes 2
+		Example: `  relapse cluster create --nodes 3
   relapse cluster create --name old --proxy iptables --node-image kindest/node:v1.33.0
   relapse cluster create --images ./archives --kubeconfig ./kubeconfig`,
 		RunE: func(c *cobra.Command, _ []string) error { return f.create(c) },
 	}
 	flags := c.Flags()
 	nameFlag(c, &f.spec.Name)
-	flags.IntVar(&f.spec.Nodes, "nodes", 1, "how many, 1 to 9; the last one is the control plane")
+	flags.IntVar(&f.spec.Nodes, "nodes", 2, "how many, 1 to 9; the last one is the control plane")
 	flags.StringVar(&f.spec.Proxy, "proxy", "nftables", "kube-proxy's mode: iptables, nftables, ipvs or none")
 	configFlags(c, &f.spec)
 	flags.StringVar(&f.images, "images", "", "`folder` of archives with images to load, in place of a registry")
@@ -129,6 +131,11 @@ func (f *createFlags) settle() error {
 			return fmt.Errorf("--images: %w", err)
 		}
 	}
+	if f.kubeconfig != "" {
+		if err := writable(f.kubeconfig); err != nil {
+			return fmt.Errorf("--kubeconfig: %w", err)
+		}
+	}
 	if f.spec.Limit == 0 {
 		f.spec.Limit = -1
 	}
@@ -156,30 +163,67 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 	}
 	f.spec.Progress = func(doing string) { fmt.Fprintf(out, "%6.1fs  %s\n", time.Since(start).Seconds(), doing) }
 	cluster, err := f.guarded(c.Context(), bin)
-	if err != nil {
+	if cluster == nil {
 		return failed(c.Context(), err)
 	}
 	f.spec.Progress("ready")
-	text, err := cluster.Kubeconfig(c.Context())
-	if err == nil && f.kubeconfig != "" {
-		err = os.WriteFile(f.kubeconfig, []byte(text), 0o600)
-	}
+	err = errors.Join(err, f.keepKubeconfig(c.Context(), cluster))
+	f.hints(out)
 	if err != nil {
-		return failed(c.Context(), err)
+		err = fmt.Errorf("cluster %s is there and stays, until %s: %w", f.spec.Name, f.deletion(), err)
 	}
-	name := strings.TrimPrefix(f.spec.Name, "relapse-")
+	return failed(c.Context(), err)
+}
+
+// keepKubeconfig writes it where it was asked for.
+func (f *createFlags) keepKubeconfig(ctx context.Context, cluster *provision.Cluster) error {
+	if f.kubeconfig == "" {
+		return nil
+	}
+	text, err := cluster.Kubeconfig(ctx)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(f.kubeconfig, []byte(text), 0o600)
+}
+
+// hints says what can be done with the cluster.
+func (f *createFlags) hints(out io.Writer) {
 	p := page{w: out, width: width(out)}
 	p.verbatim("", "")
-	p.verbatim("", "relapse run dns-5s --cluster kind/"+name)
+	if f.spec.Nodes > 1 && f.spec.CNI != "none" && slices.Contains(proxies, f.spec.Proxy) {
+		p.verbatim("", "relapse run dns-5s --cluster kind/"+f.short())
+	}
 	p.verbatim("", fmt.Sprintf("docker exec -it %s-control-plane kubectl get pods -A", f.spec.Name))
 	if f.kubeconfig != "" {
 		p.verbatim("", "kubectl --kubeconfig "+f.kubeconfig+" get pods -A")
 	}
-	p.verbatim("", "relapse cluster delete --name "+name)
-	return nil
+	p.verbatim("", f.deletion())
 }
 
-// guarded makes the cluster beside a guard, which takes it away where this process is killed before the cluster is whole.
+// short is the cluster's name as --name and --cluster take it.
+func (f *createFlags) short() string { return strings.TrimPrefix(f.spec.Name, "relapse-") }
+
+// deletion is the command that takes the cluster away.
+func (f *createFlags) deletion() string { return "relapse cluster delete --name " + f.short() }
+
+// writable wants a file that can be written, and leaves what is there as it is.
+func writable(path string) error {
+	_, err := os.Lstat(path)
+	absent := errors.Is(err, fs.ErrNotExist)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	err = file.Close()
+	if absent {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+// guarded makes the cluster beside a guard, which takes it away where this process is killed before the cluster is whole. Beside an error
+// there may be a cluster, which then stays.
 func (f *createFlags) guarded(ctx context.Context, bin string) (cluster *provision.Cluster, err error) {
 	state, err := runstate.New("cluster create", os.Args)
 	if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,7 +31,7 @@ func newClusterList() *cobra.Command {
 				p.verbatim(s.Name, "")
 				p.text("  nodes  ", nodesText(s.Nodes))
 				p.text("  with   ", fmt.Sprintf("%s, kube-proxy %s, CNI %s", s.Image, s.Proxy, s.CNI))
-				p.text("  fence  ", map[bool]string{true: "closed", false: "none: its packets may leave the machine"}[s.Fence])
+				p.text("  fence  ", fenceText(s.Fence))
 				if s.Run != "" {
 					p.text("  run    ", s.Run+", which it goes with")
 				}
@@ -40,6 +41,16 @@ func newClusterList() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+func fenceText(fence string) string {
+	switch fence {
+	case provision.FenceNone:
+		return "none: its packets may leave the machine"
+	case provision.FenceUnknown:
+		return "unknown: seeing the rules needs root"
+	}
+	return fence
 }
 
 func nodesText(nodes []provision.State) string {
@@ -59,7 +70,8 @@ func newClusterDelete() *cobra.Command {
 	c := &cobra.Command{
 		Use: "delete", Short: "Delete a kind cluster, with its network and its fence", Args: exactly(0, "no arguments"),
 		Long: `Delete takes a cluster away. One that is not there is deleted already. With
---all those are taken away that stay; those of runs go with their runs.`,
+--all those are taken away that stay; those of runs go with their runs. A cluster that a
+run uses is left alone.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if all && c.Flags().Changed("name") {
 				return usage(errors.New("--name and --all: give one of them"))
@@ -81,7 +93,7 @@ func newClusterDelete() *cobra.Command {
 			}
 			var errs []error
 			for _, name := range names {
-				err := provision.Delete(c.Context(), name)
+				err := deleteCluster(c.Context(), name)
 				if err == nil {
 					fmt.Fprintln(c.OutOrStdout(), name, "is gone")
 				}
@@ -93,6 +105,15 @@ func newClusterDelete() *cobra.Command {
 	nameFlag(c, &name)
 	c.Flags().BoolVar(&all, "all", false, "delete all clusters that stay")
 	return c
+}
+
+// deleteCluster deletes a cluster that no run uses.
+func deleteCluster(ctx context.Context, name string) error {
+	claim, err := provision.Claim(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(provision.Delete(ctx, name), claim.Close())
 }
 
 // neededImage is an image in the list.
@@ -109,10 +130,11 @@ func newClusterImages() *cobra.Command {
 		Use: "images", Short: "Print every image that a configuration needs", Args: exactly(0, "no arguments"),
 		Long: `Images prints the nodes' image, and what is needed beside it, one a line. Where
 there is no registry, save them elsewhere (docker save) and give the folder of the
-archives to relapse cluster create --images. The agent's own image is put together
-by relapse when it is needed.`,
+archives to relapse cluster create --images. No registry has what relapse makes:
+relapse.dev/node, where make node-image has made it, and the agent's own image, which
+is not in the list.`,
 		Example: `  relapse cluster images --cni kindnet
-  relapse cluster images | xargs -n 1 docker pull`,
+  relapse cluster images --node-image kindest/node:v1.33.0 | xargs -n 1 docker pull`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			images, err := provision.Images(s)
 			if err != nil {

@@ -24,7 +24,8 @@ func newJudge() *cobra.Command {
 		Short: "Judge a run folder again, from what is on disk",
 		Long: `Judge reads run.json, scenario.yaml and history.jsonl of a run folder, also of a
 run that crashed, judges them anew, and says where the verdict differs from the
-one in the folder. It changes nothing, unless --write is given.
+one in the folder. It changes nothing, unless --write is given; then the folder is
+also held again against the run that it was held against, where that is still there.
 
 ` + exitCodes,
 		Example: "  relapse judge runs/latest/dns-5s",
@@ -44,6 +45,9 @@ one in the folder. It changes nothing, unless --write is given.
 			if write {
 				if _, err := session.Conclude(args[0], catalogue.All()); err != nil {
 					return err
+				}
+				if err := session.RenewAgreement(args[0], catalogue.All()); err != nil {
+					fmt.Fprintf(c.OutOrStdout(), "%v\n\n", err)
 				}
 			}
 			data, err := session.Data(args[0], catalogue.All())

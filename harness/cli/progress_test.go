@@ -76,13 +76,21 @@ func TestTheBlockFitsTheTerminal(t *testing.T) {
 
 func TestCommandCanBeTypedAgain(t *testing.T) {
 	g := NewWithT(t)
-	f := runFlags{clusterFlags: clusterFlags{cluster: "lab"}, proxy: "iptables", variants: []string{"forced"}, repeat: 9, seed: 7}
+	f := runFlags{clusterFlags: clusterFlags{cluster: "lab"}, proxy: "iptables", variants: []string{"forced"}, repeat: 9, seed: 7, timeout: defaultTimeout}
 	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy iptables --variant forced --repeat 9 --seed 7")))
+
+	f = runFlags{clusterFlags: clusterFlags{cluster: "kind", cni: "plain"}, proxy: "nftables", seed: 7, timeout: forever, pauseAt: "fault"}
+	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy nftables --cluster kind --cni plain --pause-at fault --seed 7")))
+	f.image, f.images, f.allowEgress, f.timeout = "node:1", "archives", true, defaultTimeout
+	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy nftables --cluster kind --cni plain --node-image node:1 " +
+		"--images archives --allow-egress --pause-at fault --timeout 5m0s --seed 7")))
+	f.cluster, f.pauseAt = "kind/dev", ""
+	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy nftables --cluster kind/dev --seed 7")), "it is that cluster's affair")
 }
 
 func TestACommandOfSeveralCanBeTypedAgain(t *testing.T) {
 	g := NewWithT(t)
-	f := runFlags{clusterFlags: clusterFlags{cluster: "lab"}, proxy: "iptables", seed: 7, jobs: 6, labels: []string{"dns", "nat"}}
+	f := runFlags{clusterFlags: clusterFlags{cluster: "lab"}, proxy: "iptables", seed: 7, jobs: 6, timeout: defaultTimeout, labels: []string{"dns", "nat"}}
 	g.Expect(f.suiteCommand(nil)).To(Equal(strings.Fields("relapse run --all --proxy iptables --seed 7 --label dns --label nat --jobs 6")))
 	f.labels = nil
 	g.Expect(f.suiteCommand([]string{"a", "b"})).To(Equal(strings.Fields("relapse run a b --proxy iptables --seed 7 --jobs 6")))

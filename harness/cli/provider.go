@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/lab"
 	"github.com/relapse-k8s/relapse/clusters/local"
+	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
 // clusterFlags say where to run.
@@ -68,6 +70,46 @@ func (f *clusterFlags) clusterErr() error {
 	}
 	if f.cni != "plain" && f.cni != "kindnet" {
 		return usagef("--cni %s: there are plain and kindnet", f.cni)
+	}
+	return nil
+}
+
+// fit makes the run one for the cluster that is there, in its kube-proxy's mode, or says what keeps the scenarios from running on it,
+// before anything is put on its nodes.
+func (f *runFlags) fit(c *cobra.Command, list ...*scenario.Scenario) error {
+	name, _ := f.onKind()
+	if name == "" || os.Geteuid() != 0 { // who is not root is told of that
+		return nil
+	}
+	name = provision.FullName(name)
+	all, err := provision.List(c.Context())
+	if err != nil {
+		return coded{exitSkipped, err}
+	}
+	at := slices.IndexFunc(all, func(s provision.Summary) bool { return s.Name == name })
+	if at < 0 {
+		return usagef("--cluster %s: there is no cluster %s; relapse cluster list lists them", f.cluster, name)
+	}
+	return f.fitTo(all[at], c.Flags().Changed("proxy"), list)
+}
+
+func (f *runFlags) fitTo(there provision.Summary, proxyGiven bool, list []*scenario.Scenario) error {
+	switch {
+	case !slices.Contains(proxies, there.Proxy):
+		return usagef("--cluster %s: kube-proxy's mode is %s there, and scenarios run with %s", f.cluster, there.Proxy, strings.Join(proxies, " or "))
+	case !proxyGiven:
+		f.proxy = there.Proxy
+	case f.proxy != there.Proxy:
+		return usagef("--proxy %s: kube-proxy's mode is %s on %s; leave --proxy out", f.proxy, there.Proxy, f.cluster)
+	}
+	var wanting []string
+	for _, s := range list {
+		if s.Topology.Nodes > len(there.Nodes) {
+			wanting = append(wanting, fmt.Sprintf("%s wants %d", s.Metadata.ID, s.Topology.Nodes))
+		}
+	}
+	if len(wanting) > 0 {
+		return usagef("--cluster %s: it has too few nodes (%d): %s; see relapse cluster create --nodes", f.cluster, len(there.Nodes), strings.Join(wanting, ", "))
 	}
 	return nil
 }

@@ -26,6 +26,15 @@ import (
 	"github.com/relapse-k8s/relapse/reports"
 )
 
+// proxies are the modes of kube-proxy that scenarios run with.
+var proxies = []string{"nftables", "iptables"}
+
+// defaultTimeout is that of a run.
+const defaultTimeout = 5 * time.Minute
+
+// forever is the time-out of a run that a person may hold open: people take their time.
+const forever = 365 * 24 * time.Hour
+
 type runFlags struct {
 	clusterFlags
 
@@ -93,12 +102,12 @@ where the two differ without an explanation, the exit code is 1.
 	}
 	flags := c.Flags()
 	f.clusterFlags.add(c)
-	flags.StringVar(&f.proxy, "proxy", "nftables", "kube-proxy's mode: nftables or iptables")
+	flags.StringVar(&f.proxy, "proxy", "nftables", "kube-proxy's mode: nftables or iptables;\non kind/NAME that cluster's")
 	flags.StringSliceVar(&f.variants, "variant", nil, "run only this `variant`; may be given again")
 	flags.IntVar(&f.repeat, "repeat", 0, "attempts of the symptom's probe in each phase,\nfor a sharper reproduction rate")
 	flags.StringVar(&f.pauseAt, "pause-at", "", "hold everything open at the end of this `phase` until Enter")
 	flags.Uint64Var(&f.seed, "seed", 0, "seed of every random choice; 0 chooses one")
-	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "limit of the whole run, in a suite of each lab;\nwhat is left to undo is undone all the same")
+	flags.DurationVar(&f.timeout, "timeout", defaultTimeout, "limit of the whole run, in a suite of each lab;\nwhat is left to undo is undone all the same")
 	flags.StringVar(&f.out, "out", "runs", "`folder` for run folders")
 	flags.BoolVar(&f.keep, "keep", false, "hold everything open after the last phase: --pause-at restored")
 	flags.BoolVar(&f.hostChanges, "allow-host-changes", false, "run variants that change settings of the machine")
@@ -108,7 +117,7 @@ where the two differ without an explanation, the exit code is 1.
 	flags.StringSliceVar(&f.labels, "label", nil, "of these, or of all, only scenarios with this `label`\nor layer; may be given again, for any of them")
 	flags.StringVar(&f.agreeWith, "agree-with", "", "hold what comes out against other runs, as relapse agree does:\na run folder, a suite's, or a folder of run folders")
 	flags.IntVar(&f.jobs, "jobs", 7*runtime.NumCPU(), "labs at once in a suite")
-	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions([]string{"nftables", "iptables"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions(proxies, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pause-at", completeFrom((*scenario.Scenario).Phases))
 	_ = c.RegisterFlagCompletionFunc("variant", completeFrom(variants))
 	_ = c.RegisterFlagCompletionFunc("label", completeLabels)
@@ -124,7 +133,7 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 		f.pauseAt = "restored"
 	}
 	if f.pauseAt != "" && !c.Flags().Changed("timeout") {
-		f.timeout = 365 * 24 * time.Hour // people take their time
+		f.timeout = forever
 	}
 	if err := f.check(); err != nil {
 		return err
@@ -143,6 +152,9 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 	}
 	others, err := f.others(s.Metadata.ID)
 	if err != nil {
+		return err
+	}
+	if err := f.fit(c, s); err != nil {
 		return err
 	}
 	f.chooseSeed()
@@ -206,7 +218,7 @@ func (f *runFlags) check() error {
 	switch {
 	case f.clusterErr() != nil:
 		return f.clusterErr()
-	case f.proxy != "nftables" && f.proxy != "iptables":
+	case !slices.Contains(proxies, f.proxy):
 		return usagef("--proxy %s: there are nftables and iptables", f.proxy)
 	case f.repeat < 0:
 		return usage(errors.New("--repeat wants a number of attempts"))
@@ -244,8 +256,11 @@ func (p patient) Read(buffer []byte) (int, error) {
 // command is what a person would type to run this again.
 func (f *runFlags) command(name string) []string {
 	command := []string{"relapse", "run", name, "--proxy", f.proxy}
-	if _, onKind := f.onKind(); onKind {
-		command = append(command, "--cluster", f.cluster, "--cni", f.cni)
+	switch there, onKind := f.onKind(); {
+	case there != "":
+		command = append(command, "--cluster", f.cluster)
+	case onKind:
+		command = append(command, f.kindCommand()...)
 	}
 	if f.pauseAt != "" {
 		command = append(command, "--pause-at", f.pauseAt)
@@ -256,6 +271,13 @@ func (f *runFlags) command(name string) []string {
 	if f.repeat > 0 {
 		command = append(command, "--repeat", fmt.Sprint(f.repeat))
 	}
+	usual := defaultTimeout
+	if f.pauseAt != "" {
+		usual = forever
+	}
+	if f.timeout != usual {
+		command = append(command, "--timeout", f.timeout.String())
+	}
 	if f.hostChanges {
 		command = append(command, "--allow-host-changes")
 	}
@@ -263,6 +285,21 @@ func (f *runFlags) command(name string) []string {
 		command = append(command, "--agree-with", f.agreeWith)
 	}
 	return append(command, "--seed", fmt.Sprint(f.seed))
+}
+
+// kindCommand is the part of it that says what cluster to make.
+func (f *clusterFlags) kindCommand() []string {
+	command := []string{"--cluster", f.cluster, "--cni", f.cni}
+	if f.image != "" {
+		command = append(command, "--node-image", f.image)
+	}
+	if f.images != "" {
+		command = append(command, "--images", f.images)
+	}
+	if f.allowEgress {
+		command = append(command, "--allow-egress")
+	}
+	return command
 }
 
 // tell returns what tells a person how far the making of a cluster is, a line for each step.

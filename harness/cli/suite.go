@@ -42,11 +42,15 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 		return err
 	}
 	var ids []string
+	var wanted []*scenario.Scenario
 	for _, one := range list {
-		ids = append(ids, one.scenario.Metadata.ID)
+		ids, wanted = append(ids, one.scenario.Metadata.ID), append(wanted, one.scenario)
 	}
 	others, err := f.others(ids...)
 	if err != nil {
+		return err
+	}
+	if err := f.fit(c, wanted...); err != nil {
 		return err
 	}
 	f.chooseSeed()

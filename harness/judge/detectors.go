@@ -118,18 +118,24 @@ func (t *trial) detected(p plan.Phase, stages []*stage, pooled *stage, wide dete
 			window = wide
 		}
 		got := decide(d, window)
-		inAll, inAny := got.Fired, got.Fired
+		inAll, inAny, blind, text := got.Fired, got.Fired, got.Blind, got.Text
 		if !hostWide(d) {
 			inAll, inAny = len(stages) > 0, false
 			for _, s := range stages {
-				fired := decide(d, s.window).Fired
-				inAll, inAny = inAll && fired, inAny || fired
+				one := decide(d, s.window)
+				inAll, inAny = inAll && one.Fired, inAny || one.Fired
+				if one.Blind {
+					blind, text = true, one.Text
+				}
 			}
 		}
 		everywhere[d.ID] = inAll
 		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Expected: plan.Fires(d, p)}
 		if one.Expected != nil && !*one.Expected {
 			one.Fired = inAny
+		}
+		if blind && !one.Fired {
+			one.Blind, one.Text = true, text
 		}
 		shown[d.ID] = one
 	}

@@ -99,6 +99,21 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// TestBlindDetectors: one that saw nothing in one of the lanes is not quiet.
+func TestBlindDetectors(t *testing.T) {
+	b := perfect(false)
+	b.drop("forced/near", "control/near", "reading")
+	b.drop("forced/tcp", "fault", "reading")
+	phases := b.judge().Variants[0].Phases
+	for _, p := range phases {
+		got := p.Detectors["insert-failed"]
+		want := p.Name == "control/near" || p.Name == "fault"
+		if got.Blind != want || want && (got.Fired || !strings.HasSuffix(got.Text, "was not read")) {
+			t.Errorf("%s: %+v", p.Name, got)
+		}
+	}
+}
+
 type crashing struct{}
 
 func (crashing) Decide(detect.Window) detect.Result { panic("no such counter") }

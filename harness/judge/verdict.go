@@ -122,6 +122,8 @@ type Detected struct {
 	Reading float64 `json:"reading"`
 	// Text is the reading as a person would say it.
 	Text string `json:"text,omitempty"`
+	// Blind is whether it has not fired because it saw nothing to decide by; then it was not quiet either.
+	Blind bool `json:"blind,omitempty"`
 	// Expected is whether it should have fired in this phase; nil where that is not judged.
 	Expected *bool `json:"expected,omitempty"`
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,6 +68,25 @@ func KeepAgreement(dir, with string, cat scenario.Catalogues) (agree.Agreement, 
 		return agreement, err
 	}
 	return agreement, reports.Write(dir, data)
+}
+
+// RenewAgreement makes agreement.json and the reports of a run folder again, with the run that it tells of. Where that run is not there any
+// more it changes nothing, and says so. A folder that was never held against another has none.
+func RenewAgreement(dir string, cat scenario.Catalogues) error {
+	dir, err := filepath.EvalSymlinks(dir) // the other's folder is seen from there
+	if err != nil {
+		return err
+	}
+	var was agree.Agreement
+	if err := rundir.ReadJSON(dir, rundir.AgreementFile, &was); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if _, err = KeepAgreement(dir, filepath.Join(dir, was.Runs[1].Folder), cat); err != nil {
+		return fmt.Errorf("%s is older than the verdict: %w", rundir.AgreementFile, err)
+	}
+	return nil
 }
 
 // relative is where a folder is, seen from another.

@@ -35,6 +35,23 @@ func TestARunKeepsWhetherItAgrees(t *testing.T) {
 		g.Expect(string(page)).To(ContainSubstring(text), name)
 	}
 
+	// It is renewed with the verdict, also where the folder is reached by a link.
+	link := filepath.Join(t.TempDir(), "latest")
+	g.Expect(os.Symlink(dir, link)).To(Succeed())
+	old := kept
+	old.Outcome = judge.Fail
+	g.Expect(rundir.WriteJSON(dir, rundir.AgreementFile, old)).To(Succeed())
+	g.Expect(RenewAgreement(link, catalogue.All())).To(Succeed())
+	kept = agree.Agreement{}
+	g.Expect(rundir.ReadJSON(dir, rundir.AgreementFile, &kept)).To(Succeed())
+	g.Expect(kept).To(Equal(a))
+	g.Expect(RenewAgreement(filepath.Join(out, "nftables"), catalogue.All())).To(Succeed())
+	g.Expect(filepath.Join(out, "nftables", rundir.AgreementFile)).NotTo(BeAnExistingFile(), "it was held against no other")
+	g.Expect(os.Rename(filepath.Join(out, "nftables"), filepath.Join(out, "away"))).To(Succeed())
+	g.Expect(RenewAgreement(dir, catalogue.All())).To(MatchError(And(
+		HavePrefix("agreement.json is older than the verdict: "), ContainSubstring("nftables is no run folder"))))
+	g.Expect(filepath.Join(dir, rundir.AgreementFile)).To(BeAnExistingFile())
+
 	g.Expect(os.WriteFile(filepath.Join(dir, rundir.AgreementFile), []byte("{"), 0o644)).To(Succeed())
 	data, err = Data(dir, catalogue.All())
 	g.Expect(err).NotTo(HaveOccurred())

@@ -12,7 +12,8 @@ import (
 )
 
 // Runs finds the run folders that a path stands for, by scenario: a run folder, a suite's, or a folder of run folders with the last of each
-// scenario. Links are followed, so that what is found stays the same when newer runs come.
+// scenario. Links are followed, so that what is found stays the same when newer runs come. Of a scenario that a suite names and has no
+// run of, the folder is empty.
 func Runs(path string) (map[string]string, error) {
 	dir, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -26,6 +27,7 @@ func Runs(path string) (map[string]string, error) {
 	if err := rundir.ReadJSON(dir, reports.SuiteFile, &suite); !errors.Is(err, fs.ErrNotExist) {
 		runs := map[string]string{}
 		for _, s := range suite.Scenarios {
+			runs[s.Scenario] = ""
 			if s.Run != "" {
 				runs[s.Scenario] = filepath.Join(dir, s.Run)
 			}

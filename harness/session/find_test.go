@@ -21,15 +21,15 @@ func TestRunsAreFound(t *testing.T) {
 	}
 	old, dns := write("1-dns/run.json", `{"scenario": "dns"}`), write("2-dns/run.json", `{"scenario": "dns"}`)
 	mtu := write("3-mtu/run.json", `{"scenario": "mtu"}`)
-	suite := write("suite/1/suite.json", `{"scenarios": [{"scenario": "dns", "run": "../../1-dns"}, {"scenario": "mtu", "run": "../../3-mtu"}, {"scenario": "skipped"}]}`)
+	suite := write("suite/1/suite.json", `{"scenarios": [{"scenario": "dns", "run": "../../1-dns"}, {"scenario": "mtu", "run": "../../3-mtu"}, {"scenario": "not-begun"}]}`)
 	for id, dir := range map[string]string{"dns": dns, "mtu": mtu, "suite": suite, "gone": filepath.Join(out, "9-gone")} {
 		g.Expect(Latest(out, id, dir)).To(Succeed())
 	}
 	for path, want := range map[string]map[string]string{
 		"1-dns":        {"dns": old},
 		"latest/dns":   {"dns": dns},
-		"suite/1":      {"dns": old, "mtu": mtu},
-		"latest/suite": {"dns": old, "mtu": mtu},
+		"suite/1":      {"dns": old, "mtu": mtu, "not-begun": ""},
+		"latest/suite": {"dns": old, "mtu": mtu, "not-begun": ""},
 		".":            {"dns": dns, "mtu": mtu},
 		"latest":       {"dns": dns, "mtu": mtu},
 	} {

@@ -70,7 +70,7 @@ func newRealCluster(t *testing.T) *realCluster {
 		t.Skip(err)
 	}
 	g.Expect(err).NotTo(HaveOccurred())
-	kubeconfig, err := made.Kubeconfig()
+	kubeconfig, err := made.Kubeconfig(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	c := &realCluster{t: t, config: made.Config, client: made.Client, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), image: build(t)}
 	g.Expect(os.WriteFile(c.kubeconfig, []byte(kubeconfig), 0o600)).To(Succeed())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/runstate"
+	"github.com/relapse-k8s/relapse/harness/undo"
 	"github.com/relapse-k8s/relapse/harness/undo/nstest"
 )
 
@@ -85,6 +86,30 @@ func TestListAndDelete(t *testing.T) {
 	g.Expect(err).To(MatchError("there is no cluster relapse-a; relapse cluster list lists them"))
 	f.write("fails", "network rm")
 	g.Expect(Delete(t.Context(), "b")).To(MatchError(And(ContainSubstring("remove the engine's network relapse-b"), ContainSubstring("told to fail"))))
+}
+
+// TestFenceIsKnownOrNot: whoever may not see rules does not take a fence for none.
+func TestFenceIsKnownOrNot(t *testing.T) {
+	g := NewWithT(t)
+	n := network{Labels: map[string]string{undo.LabelInstance: "0000000a"}}
+	g.Expect(n.fence([]string{"0000000b", "0000000a"}, nil)).To(Equal(FenceClosed))
+	g.Expect(n.fence([]string{"0000000b"}, nil)).To(Equal(FenceNone))
+	g.Expect(n.fence(nil, os.ErrPermission)).To(Equal(FenceUnknown))
+	n.Labels[labelEgress] = "open"
+	g.Expect(n.fence(nil, os.ErrPermission)).To(Equal(FenceNone), "none was put up")
+}
+
+func TestClaim(t *testing.T) {
+	g := NewWithT(t)
+	t.Setenv(runstate.EnvDir, t.TempDir())
+	claim, err := Claim("dev")
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = Claim("relapse-dev")
+	g.Expect(err).To(MatchError("cluster relapse-dev: cluster-relapse-dev is used by another run"))
+	g.Expect(claim.Close()).To(Succeed())
+	claim, err = Claim("relapse-dev")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(claim.Close()).To(Succeed())
 }
 
 func TestSweep(t *testing.T) {

@@ -18,14 +18,22 @@ type Summary struct {
 	Image string  `json:"nodeImage"`
 	Proxy string  `json:"proxy"`
 	CNI   string  `json:"cni"`
-	// Fence is whether there is one; a cluster that may send to the outside has none.
-	Fence bool `json:"fence"`
+	// Fence is one of the words below; a cluster that may send to the outside has none.
+	Fence string `json:"fence"`
 	// Run is the id of the run that it goes with; empty where it stays until it is deleted.
 	Run string `json:"run,omitempty"`
 
 	instance string
 	owner    map[string]string
 }
+
+// What a cluster's fence is.
+const (
+	FenceClosed = "closed"
+	FenceNone   = "none"
+	// FenceUnknown is what those see who may list clusters, and not the machine's rules.
+	FenceUnknown = "unknown"
+)
 
 // State is a node's.
 type State struct {
@@ -52,15 +60,12 @@ func list(ctx context.Context, engine undo.Engine) ([]Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	fenced, err := fences()
-	if err != nil {
-		fenced = nil // whoever may not see rules may list clusters all the same
-	}
+	fenced, unseen := fences()
 	var all []Summary
 	for _, n := range found {
 		s := Summary{
 			Name: n.Name, Image: n.Labels[labelImage], Proxy: n.Labels[labelProxy], CNI: n.Labels[labelCNI],
-			Fence: slices.Contains(fenced, n.instance()), Nodes: []State{}, instance: n.instance(), owner: ownerOf(n.Labels),
+			Fence: n.fence(fenced, unseen), Nodes: []State{}, instance: n.instance(), owner: ownerOf(n.Labels),
 		}
 		s.Run = s.owner[ownerRun]
 		for line := range strings.Lines(nodes) {
@@ -73,6 +78,17 @@ func list(ctx context.Context, engine undo.Engine) ([]Summary, error) {
 	}
 	slices.SortFunc(all, func(a, b Summary) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// fence is what is known of a cluster's, from the instances that have one or the error of looking.
+func (n network) fence(fenced []string, unseen error) string {
+	switch {
+	case slices.Contains(fenced, n.instance()):
+		return FenceClosed
+	case unseen != nil && n.Labels[labelEgress] != "open":
+		return FenceUnknown
+	}
+	return FenceNone
 }
 
 // Open returns a cluster that is there, by its name or its short name.

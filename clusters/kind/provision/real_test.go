@@ -117,7 +117,7 @@ func TestTwoClustersAtOnce(t *testing.T) {
 	}
 	summaries, err := List(t.Context())
 	g.Expect(summaries, err).To(HaveExactElements(
-		And(HaveField("Name", "relapse-a"), HaveField("Fence", true), HaveField("Run", guarding.State().ID)),
+		And(HaveField("Name", "relapse-a"), HaveField("Fence", FenceClosed), HaveField("Run", guarding.State().ID)),
 		And(HaveField("Name", "relapse-b"), HaveField("Nodes", HaveLen(2)))))
 	var said bytes.Buffer
 	g.Expect(Sweep(t.Context(), &said, true)).To(BeEmpty(), "their run is alive")

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"errors"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// TestARunFitsTheClusterThatIsThere, or it is said what does not, before anything is put on its nodes.
+func TestARunFitsTheClusterThatIsThere(t *testing.T) {
+	small := &scenario.Scenario{Metadata: scenario.Metadata{ID: "small"}, Topology: scenario.Topology{Nodes: 1}}
+	large := &scenario.Scenario{Metadata: scenario.Metadata{ID: "large"}, Topology: scenario.Topology{Nodes: 3}}
+	for name, test := range map[string]struct {
+		mode, asked string
+		nodes       int
+		wrong       string
+	}{
+		"its mode":            {"iptables", "", 3, ""},
+		"the mode asked for":  {"iptables", "iptables", 4, ""},
+		"another mode":        {"iptables", "nftables", 3, "--proxy nftables: kube-proxy's mode is iptables on kind/dev; leave --proxy out"},
+		"a mode for nobody":   {"ipvs", "", 3, "--cluster kind/dev: kube-proxy's mode is ipvs there, and scenarios run with nftables or iptables"},
+		"too few nodes":       {"nftables", "", 2, "--cluster kind/dev: it has too few nodes (2): large wants 3; see relapse cluster create --nodes"},
+		"too few nodes for 2": {"nftables", "", 0, "--cluster kind/dev: it has too few nodes (0): small wants 1, large wants 3; see relapse cluster create --nodes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			f := runFlags{clusterFlags: clusterFlags{cluster: "kind/dev"}, proxy: "nftables"}
+			if test.asked != "" {
+				f.proxy = test.asked
+			}
+			there := provision.Summary{Name: "relapse-dev", Proxy: test.mode, Nodes: make([]provision.State, test.nodes)}
+			err := f.fitTo(there, test.asked != "", []*scenario.Scenario{small, large})
+			if test.wrong == "" {
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(f.proxy).To(Equal(test.mode))
+				return
+			}
+			var c coded
+			g.Expect(errors.As(err, &c)).To(BeTrue())
+			g.Expect(c.code).To(Equal(exitUsage))
+			g.Expect(err).To(MatchError(test.wrong))
+		})
+	}
+}
