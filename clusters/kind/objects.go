@@ -148,19 +148,26 @@ func (o *objects) remove(ctx context.Context, kind, namespace, name string) erro
 // workloadKinds are the kinds that workloads are made of, in the order in which they are deleted.
 var workloadKinds = []string{"Deployment", "Pod", "Service", "ConfigMap", "NetworkPolicy", "Namespace"}
 
-// labelled lists the objects of a kind with a label, in all namespaces, as namespace and name.
-func (o *objects) labelled(ctx context.Context, kind, selector string) ([][2]string, error) {
-	mapping, err := o.mapper.RESTMapping(schema.GroupKind{Group: groups[kind], Kind: kind})
-	if err != nil {
-		return nil, err
-	}
-	list, err := o.client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{LabelSelector: selector})
-	if err != nil {
-		return nil, fmt.Errorf("list %s with label %s: %w", kind, selector, err)
-	}
-	var found [][2]string
-	for _, item := range list.Items {
-		found = append(found, [2]string{item.GetNamespace(), item.GetName()})
+// labelled is an object with a label.
+type labelled struct{ kind, namespace, name string }
+
+func (l labelled) String() string { return l.kind + " " + strings.Trim(l.namespace+"/"+l.name, "/") }
+
+// labelled lists the objects of workloads' kinds with a label, in all namespaces, in the order in which they are deleted.
+func (o *objects) labelled(ctx context.Context, selector string) ([]labelled, error) {
+	var found []labelled
+	for _, kind := range workloadKinds {
+		mapping, err := o.mapper.RESTMapping(schema.GroupKind{Group: groups[kind], Kind: kind})
+		if err != nil {
+			return nil, err
+		}
+		list, err := o.client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		if err != nil {
+			return nil, fmt.Errorf("list %s with label %s: %w", kind, selector, err)
+		}
+		for _, item := range list.Items {
+			found = append(found, labelled{kind, item.GetNamespace(), item.GetName()})
+		}
 	}
 	return found, nil
 }
@@ -168,23 +175,16 @@ func (o *objects) labelled(ctx context.Context, kind, selector string) ([][2]str
 // sweep deletes everything of these kinds that has a label, and returns when nothing of it is left.
 func (o *objects) sweep(ctx context.Context, selector string) error {
 	return eventually(ctx, sweepLimit, func(ctx context.Context) (string, error) {
-		var left []string
-		for _, kind := range workloadKinds {
-			found, err := o.labelled(ctx, kind, selector)
-			if err != nil {
+		left, err := o.labelled(ctx, selector)
+		if err != nil || len(left) == 0 {
+			return "", err
+		}
+		for _, one := range left {
+			if err := o.remove(ctx, one.kind, one.namespace, one.name); err != nil {
 				return "", err
 			}
-			for _, one := range found {
-				left = append(left, kind+" "+strings.Trim(one[0]+"/"+one[1], "/"))
-				if err := o.remove(ctx, kind, one[0], one[1]); err != nil {
-					return "", err
-				}
-			}
 		}
-		if len(left) > 0 {
-			return "there are still " + strings.Join(left, ", "), nil
-		}
-		return "", nil
+		return fmt.Sprintf("there are still %v", left), nil
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/kind"
 	"github.com/relapse-k8s/relapse/clusters/lab"
 	"github.com/relapse-k8s/relapse/harness/runstate"
 )
@@ -127,7 +127,7 @@ func (d *doctor) scenarios(offers map[string]clusters.Offer, offersErr error) (a
 func (d *doctor) leftovers(ctx context.Context) error {
 	var said strings.Builder
 	found, err := runstate.Clean(ctx, &said, runstate.CleanOptions{DryRun: true})
-	swept, sweepErr := provision.Sweep(ctx, &said, true)
+	swept, sweepErr := kind.Sweep(ctx, &said, true)
 	for line := range strings.Lines(said.String()) {
 		text := strings.TrimLeft(line, " ")
 		d.text("  "+line[:len(line)-len(text)], text)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/kind"
 	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/schema"
 	"github.com/relapse-k8s/relapse/harness/version"
@@ -35,13 +35,13 @@ func newClean() *cobra.Command {
 		Use: "clean", Short: "Undo whatever dead runs left on this machine", Args: exactly(0, "no arguments"),
 		Long: `Clean undoes what runs left that were killed together with their guard, ends
 their processes, and says what it found; so it does with kind clusters of such
-runs. Runs that are alive are left alone, clusters that are to stay, and run
-folders too. Each user cleans up after the own runs; root's are root's.
+runs. From clusters that are to stay it takes what such runs left on them. Runs
+that are alive are left alone, and run folders too. Each user cleans up after the own runs; root's are root's.
 
 Exit codes: 0, or 1 where something could not be undone.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			found, err := runstate.Clean(c.Context(), c.OutOrStdout(), runstate.CleanOptions{DryRun: dry})
-			swept, sweepErr := provision.Sweep(c.Context(), c.OutOrStdout(), dry)
+			swept, sweepErr := kind.Sweep(c.Context(), c.OutOrStdout(), dry)
 			if err := errors.Join(err, sweepErr); err != nil {
 				return coded{exitFail, err}
 			}

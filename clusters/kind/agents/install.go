@@ -130,6 +130,15 @@ func waitingFor(pod corev1.Pod) string {
 	return ""
 }
 
+// Installed is whether the agents' namespace is there.
+func Installed(ctx context.Context, client kubernetes.Interface) (bool, error) {
+	_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Uninstall takes the agents away, and their namespace, and returns when they are gone. What is not there is gone already.
 func Uninstall(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("limit of %s", installLimit))

@@ -1,0 +1,115 @@
+package kind
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/local"
+	"github.com/relapse-k8s/relapse/harness/guard"
+	"github.com/relapse-k8s/relapse/harness/runstate"
+)
+
+// aCluster makes one that the provider finds there, and that goes with the test.
+func aCluster(t *testing.T) *Kind {
+	t.Helper()
+	if os.Getenv("RELAPSE_TEST_KIND") == "" {
+		t.Skip("RELAPSE_TEST_KIND=1 lets it make a cluster of containers")
+	}
+	g := NewWithT(t)
+	t.Setenv(runstate.EnvDir, t.TempDir())
+	bin, err := local.FindPrograms("the test", "relapse-agent", "relapse-coredns")
+	g.Expect(err).NotTo(HaveOccurred())
+	state, err := runstate.New("test", nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	guarding, err := guard.Start(t.Context(), filepath.Join(bin, "relapse-agent"), filepath.Join(state.Folder(), "guard.log"), state)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(errors.Join(guarding.Close(), state.Close())).To(Succeed()) })
+	_, err = provision.Create(t.Context(), provision.Spec{Name: "relapse-provider", Nodes: 1}, guarding)
+	if errors.Is(err, clusters.ErrMissing) {
+		t.Skip(err)
+	}
+	g.Expect(err).NotTo(HaveOccurred())
+	return New(Options{Bin: bin, Cluster: "provider", Logs: t.TempDir()})
+}
+
+func TestWorkloadsOnACluster(t *testing.T) {
+	k := aCluster(t)
+	g := NewWithT(t)
+	ctx := t.Context()
+	g.Expect(k.Open(ctx)).To(Succeed())
+	t.Cleanup(func() { _ = k.Close(ctx) })
+	_, err := provision.Claim("relapse-provider")
+	g.Expect(err).To(MatchError(ContainSubstring("used by another run")))
+
+	spec := clusters.Spec{Run: "r1", Nodes: 1, Proxy: "nftables", Logs: t.TempDir(), Workload: [][]byte{
+		given("Pod", "web", `{"containers":[{"name":"main","image":"relapse","args":["pause"]}]}`),
+		given("Service", "web", `{"selector":{"app":"web"},"ports":[{"port":80}]}`),
+	}}
+	left := func() []string {
+		t.Helper()
+		all, err := k.leftOn(ctx, "provider")
+		g.Expect(err).NotTo(HaveOccurred())
+		return all
+	}
+	configMaps := k.cluster.Client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
+
+	t.Run("the cluster's own objects stay its own", func(t *testing.T) {
+		g := NewWithT(t)
+		before, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		c, err := k.Create(ctx, spec)
+		g.Expect(err).NotTo(HaveOccurred())
+		former, err := c.Object(ctx, "ConfigMap", metav1.NamespaceSystem, "coredns")
+		g.Expect(string(former), err).To(ContainSubstring("Corefile"))
+		other := strings.Replace(string(former), "cache 30", "cache 29", 1)
+		g.Expect(other).NotTo(Equal(string(former)))
+		g.Expect(c.Apply(ctx, []byte(other))).To(Succeed())
+		changed, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
+		g.Expect(changed.Data["Corefile"], err).To(ContainSubstring("cache 29"))
+		g.Expect(c.Apply(ctx, former)).To(Succeed())
+		g.Expect(c.Apply(ctx, given("DaemonSet", "x", "{}"))).To(MatchError(ContainSubstring("a workload has objects of kinds")))
+		g.Expect(c.Close(ctx)).To(Succeed())
+		after, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
+		g.Expect(after.Data, err).To(Equal(before.Data))
+		g.Expect(left()).To(Equal([]string{"the agents"}))
+		g.Expect(k.condemned).To(BeEmpty())
+	})
+
+	t.Run("interrupted", func(t *testing.T) {
+		g := NewWithT(t)
+		c, err := k.Create(ctx, spec)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(left()).To(ContainElement("Pod default/web"))
+		c.Interrupt()
+		g.Eventually(c.Agent("pod/web").Gone()).WithTimeout(podsLimit).Should(BeClosed())
+		g.Expect(c.Apply(ctx, given("Service", "web", `{"ports":[{"port":81}]}`))).To(Succeed(), "what is undone without agents still can be")
+		g.Expect(c.Close(ctx)).To(Succeed())
+		g.Expect(c.Close(ctx)).To(Succeed())
+		g.Expect(left()).To(Equal([]string{"the agents"}))
+		g.Expect(k.condemned).To(BeEmpty())
+	})
+
+	t.Run("a run that died", func(t *testing.T) {
+		g := NewWithT(t)
+		c, err := k.Create(ctx, spec)
+		g.Expect(err).NotTo(HaveOccurred())
+		c.Interrupt()
+		var said strings.Builder
+		g.Expect(sweepStaying(ctx, "provider", &said, false)).To(BeEmpty())
+		g.Expect(said.String()).To(BeEmpty(), "it is in use")
+		g.Expect(k.claim.Close()).To(Succeed())
+		const all = "Pod default/web, Service default/web, the agents from cluster provider, of a run that died"
+		g.Expect(sweepStaying(ctx, "provider", &said, true)).To(Equal(all))
+		g.Expect(sweepStaying(ctx, "provider", &said, false)).To(Equal(all))
+		g.Expect(said.String()).To(Equal("would remove " + all + "\nremoved " + all + "\n"))
+		g.Expect(left()).To(BeEmpty())
+	})
+}
