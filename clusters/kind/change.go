@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
+	"github.com/relapse-k8s/relapse/clusters/netconf"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/program"
 )

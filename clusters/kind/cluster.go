@@ -16,8 +16,8 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
 	"github.com/relapse-k8s/relapse/clusters/local"
+	"github.com/relapse-k8s/relapse/clusters/netconf"
 	"github.com/relapse-k8s/relapse/clusters/outside"
 	"github.com/relapse-k8s/relapse/harness/agent"
 )

@@ -11,10 +11,10 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
-	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
 	"github.com/relapse-k8s/relapse/clusters/local"
+	"github.com/relapse-k8s/relapse/clusters/netconf"
 	"github.com/relapse-k8s/relapse/clusters/outside"
+	"github.com/relapse-k8s/relapse/clusters/sandbox"
 	"github.com/relapse-k8s/relapse/harness/program"
 )
 

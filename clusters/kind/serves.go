@@ -13,7 +13,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/images"
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
+	"github.com/relapse-k8s/relapse/clusters/netconf"
 )
 
 // serveTimes is how often in a row a pod on every node must resolve and connect before a cluster counts as ready.

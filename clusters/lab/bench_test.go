@@ -11,7 +11,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/lab"
-	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/sandbox"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/probes"
 )

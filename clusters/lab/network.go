@@ -7,7 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
+	"github.com/relapse-k8s/relapse/clusters/netconf"
 	"github.com/relapse-k8s/relapse/clusters/outside"
 )
 

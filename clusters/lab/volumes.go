@@ -9,7 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/sandbox"
 )
 
 // checkVolumes says what is wrong with a pod's volumes and with where its containers mount them.

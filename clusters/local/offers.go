@@ -7,8 +7,8 @@ import (
 	"os"
 
 	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
-	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/netconf"
+	"github.com/relapse-k8s/relapse/clusters/sandbox"
 	"github.com/relapse-k8s/relapse/harness/agent"
 )
 

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/sandbox"
 	"github.com/relapse-k8s/relapse/harness/agent"
 )
 

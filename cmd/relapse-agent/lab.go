@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/relapse-k8s/relapse/clusters/lab/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/sandbox"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/guard"
 	"github.com/relapse-k8s/relapse/harness/program"

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"github.com/relapse-k8s/relapse/clusters/lab/netconf"
 	"github.com/relapse-k8s/relapse/clusters/lab/policy/enforce"
+	"github.com/relapse-k8s/relapse/clusters/netconf"
 	"github.com/relapse-k8s/relapse/faults"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/probes"

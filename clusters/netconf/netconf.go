@@ -1,5 +1,5 @@
-// Package netconf sets up the network of one namespace of the lab from inside it: links, addresses, routes, settings. It
-// runs in agents; nothing here is undone, because the namespace goes with its agent.
+// Package netconf sets up the network of one namespace from inside it: links, addresses, routes, settings. It runs in agents; nothing here
+// is undone, because namespaces of the lab go with their agents, and what nodes of kind are given (a route) is theirs for as long as they are.
 package netconf
 
 import (

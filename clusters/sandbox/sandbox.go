@@ -1,4 +1,4 @@
-// Package sandbox makes a process the init of a node or pod of the lab: its own network, mounts, process ids and host name.
+// Package sandbox makes a process the init of a node or pod of the lab, or of the host outside: its own network, mounts, process ids and host name.
 // The harness starts the agent in new namespaces; the agent then makes them its home.
 package sandbox
 
