@@ -113,7 +113,7 @@ func (c *cluster) CoreDNS(ctx context.Context, place, name, corefile string) err
 	if conn == nil {
 		return fmt.Errorf("%s: there is no agent at this place", place)
 	}
-	path := "/run/relapse/" + name + "/Corefile"
+	path := "/tmp/" + name + "/Corefile" // in the agents' pod, with which it goes
 	spec := program.Spec{Name: name, Argv: []string{"/relapse-coredns", "--conf", path}, Files: map[string]string{path: corefile}}
 	if _, err := program.Start.Call(ctx, conn, spec, nil); err != nil {
 		return err

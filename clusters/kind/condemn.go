@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/fingerprint"
 	"github.com/relapse-k8s/relapse/harness/readers"
 )
@@ -55,11 +56,25 @@ func (k *Kind) judge(ctx context.Context, err error) {
 		}
 	}
 	if err == nil {
-		err = eventually(ctx, sameLimit, k.changed)
+		err = k.unchanged(ctx)
 	}
 	if err != nil {
 		k.condemned = err.Error()
 	}
+}
+
+// unchanged waits until the nodes look as they did. Whose agent is gone cannot be looked at any more.
+func (k *Kind) unchanged(ctx context.Context) error {
+	var gone error
+	err := eventually(ctx, sameLimit, func(ctx context.Context) (string, error) {
+		what, err := k.changed(ctx)
+		if errors.Is(err, agent.ErrGone) {
+			gone = err
+			return "", nil
+		}
+		return what, err
+	})
+	return errors.Join(gone, err)
 }
 
 // changed says how the nodes differ from what they were.
