@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/relapse-k8s/relapse/clusters/sandbox"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/guard"
 	"github.com/relapse-k8s/relapse/harness/program"
-	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
@@ -40,23 +37,8 @@ func serve(ctx context.Context, stack *undo.Stack) error {
 
 // host is the guard too: it outlives the harness, whatever becomes of that.
 func host(ctx context.Context, id string) error {
-	// What a terminal sends goes to the harness as well, which ends the stream; that is what counts.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	run, err := runstate.Join(id)
-	if err != nil {
-		return err
-	}
-	journal, err := undo.OpenJournal(run.Journal())
-	if err != nil {
-		return err
-	}
-	stack := &undo.Stack{Journal: journal}
-	programs := program.NewManager()
-	ops := operations(stack, programs, programs)
-	guard.Register(ops, stack)
-	serveErr := agent.Serve(ctx, os.Stdin, os.Stdout, ops)
-	if err := runstate.Afterlife(ctx, stack, run); err != nil {
-		return err
-	}
-	return serveErr
+	return guard.Main(ctx, id, func(stack *undo.Stack) map[string]agent.Handler {
+		programs := program.NewManager()
+		return operations(stack, programs, programs)
+	})
 }

@@ -11,7 +11,6 @@ import (
 	. "github.com/onsi/gomega"
 	"go.uber.org/goleak"
 
-	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/guard"
 	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/undo"
@@ -20,30 +19,13 @@ import (
 // TestMain makes the test binary play the guard, when it is started as one: relapse-agent host RUN.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "host" {
-		if err := play(os.Args[2]); err != nil {
+		if err := guard.Main(context.Background(), os.Args[2], guard.NoOperations); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
-}
-
-func play(id string) error {
-	run, err := runstate.Join(id)
-	if err != nil {
-		return err
-	}
-	journal, err := undo.OpenJournal(run.Journal())
-	if err != nil {
-		return err
-	}
-	stack, ops := &undo.Stack{Journal: journal}, map[string]agent.Handler{}
-	guard.Register(ops, stack)
-	if err := agent.Serve(context.Background(), os.Stdin, os.Stdout, ops); err != nil {
-		return err
-	}
-	return runstate.Afterlife(context.Background(), stack, run)
 }
 
 func TestGuardUndoesWhatItWasAskedToRemember(t *testing.T) {

@@ -7,10 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/guard"
 	"github.com/relapse-k8s/relapse/harness/runstate"
-	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
 // TestMain makes the test binary play the guard, when it is started as one, and a harness that makes a cluster.
@@ -18,7 +16,7 @@ func TestMain(m *testing.M) {
 	var err error
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "host":
-		err = playGuard(os.Args[2])
+		err = guard.Main(context.Background(), os.Args[2], guard.NoOperations)
 	case os.Getenv("RELAPSE_TEST_CREATE") != "":
 		err = playHarness(os.Getenv("RELAPSE_TEST_CREATE"))
 	default:
@@ -28,23 +26,6 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-}
-
-func playGuard(id string) error {
-	run, err := runstate.Join(id)
-	if err != nil {
-		return err
-	}
-	journal, err := undo.OpenJournal(run.Journal())
-	if err != nil {
-		return err
-	}
-	stack, ops := &undo.Stack{Journal: journal}, map[string]agent.Handler{}
-	guard.Register(ops, stack)
-	if err := agent.Serve(context.Background(), os.Stdin, os.Stdout, ops); err != nil {
-		return err
-	}
-	return runstate.Afterlife(context.Background(), stack, run)
 }
 
 // playHarness makes a cluster with a guard and keeps it until it is killed.
