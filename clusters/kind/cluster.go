@@ -352,6 +352,9 @@ func (c *cluster) close(ctx context.Context) error {
 	if c.outside != nil {
 		errs = append(errs, c.outside.End(ctx))
 	}
+	if err := c.kind.cluster.Running(ctx); err != nil {
+		return errors.Join(append(errs, err)...) // nothing could be taken away from such a cluster
+	}
 	return errors.Join(append(errs, c.objects.sweep(ctx, runLabel+"="+c.spec.Run), c.forget(ctx))...)
 }
 

@@ -23,6 +23,9 @@ const settleName = "relapse-settle"
 // settle waits for the cluster's own pods, which a fault may have cut off, and makes kube-proxies synchronize twice, with and without a
 // Service that nobody uses. Without kube-proxy there is nothing to do.
 func (k *Kind) settle(ctx context.Context) (err error) {
+	if err := k.cluster.Running(ctx); err != nil {
+		return err
+	}
 	if err := k.systemReady(ctx); err != nil {
 		return err
 	}

@@ -150,13 +150,22 @@ func (m *maker) makeNodes(ctx context.Context) error {
 	}()
 	limit := time.NewTimer(nodesLimit)
 	defer limit.Stop()
-	select {
-	case <-m.kind:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-limit.C:
-		return fmt.Errorf("kind has not made them within %s; kind.log in the logs says what it was at", nodesLimit)
+	look := time.NewTicker(runningEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-m.kind:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-limit.C:
+			return fmt.Errorf("kind has not made them within %s; kind.log in the logs says what it was at", nodesLimit)
+		case <-look.C:
+			// Kind waits for a node that has ended as it does for one that is slow.
+			if err := m.Running(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
 	}
 }
 

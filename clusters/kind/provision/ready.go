@@ -53,6 +53,7 @@ func (c *Cluster) waitFor(ctx context.Context, limit time.Duration, look func(co
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	last := "nothing yet"
+	looked := time.Now()
 	for {
 		lacks, err := look(limited)
 		var end fatal
@@ -67,6 +68,12 @@ func (c *Cluster) waitFor(ctx context.Context, limit time.Duration, look func(co
 			return nil
 		default:
 			last = lacks
+		}
+		if time.Since(looked) > runningEvery {
+			looked = time.Now()
+			if err := c.Running(limited); err != nil && limited.Err() == nil {
+				return err
+			}
 		}
 		select {
 		case <-limited.Done():

@@ -1,0 +1,38 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/relapse-k8s/relapse/harness/undo"
+)
+
+// runningEvery is how often is looked whether the nodes still run, beside a wait for something else.
+const runningEvery = 2 * time.Second
+
+// Running is an error that names the nodes whose containers have ended.
+func (c *Cluster) Running(ctx context.Context) error {
+	text, err := c.engine.Run(ctx, "ps", "--all", "--filter", "label="+undo.LabelKindCluster+"="+c.Spec.Name, "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
+	if err != nil {
+		return err
+	}
+	var there []string
+	var errs []error
+	for line := range strings.Lines(text) {
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		there = append(there, fields[0])
+		if len(fields) == 3 && (fields[1] == "exited" || fields[1] == "dead") {
+			errs = append(errs, fmt.Errorf("node %s has ended: %s", fields[0], fields[2]))
+		}
+	}
+	for _, n := range c.Nodes {
+		if !slices.Contains(there, n.Container) {
+			errs = append(errs, fmt.Errorf("node %s is gone", n.Container))
+		}
+	}
+	return errors.Join(errs...)
+}
