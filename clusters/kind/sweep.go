@@ -41,7 +41,7 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 func sweepStaying(ctx context.Context, name string, w io.Writer, dry bool) (left string, err error) {
 	claim, err := provision.Claim(name)
 	if err != nil {
-		return "", nil //nolint:nilerr // a run that lives uses it
+		return "", nil // a run that lives uses it
 	}
 	defer claim.Close()
 	k := &Kind{}
