@@ -86,7 +86,7 @@ func (k *Kind) reach(ctx context.Context, address string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for place, conn := range k.nodes {
 		group.Go(func() error {
-			err := eventually(ctx, reachLimit, func(ctx context.Context) (string, error) {
+			err := k.eventually(ctx, reachLimit, func(ctx context.Context) (string, error) {
 				_, err := netconf.Reach.Call(ctx, conn, address, nil)
 				return "", err
 			})

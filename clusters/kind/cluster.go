@@ -238,7 +238,7 @@ func (c *cluster) running(ctx context.Context) ([]corev1.Pod, error) {
 		return nil, err
 	}
 	var pods []corev1.Pod
-	err = eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	err = c.kind.eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
 		list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: runLabel + "=" + c.spec.Run})
 		if err != nil {
 			return "", err
@@ -352,10 +352,7 @@ func (c *cluster) close(ctx context.Context) error {
 	if c.outside != nil {
 		errs = append(errs, c.outside.End(ctx))
 	}
-	if err := c.kind.cluster.Running(ctx); err != nil {
-		return errors.Join(append(errs, err)...) // nothing could be taken away from such a cluster
-	}
-	return errors.Join(append(errs, c.objects.sweep(ctx, runLabel+"="+c.spec.Run), c.forget(ctx))...)
+	return errors.Join(append(errs, c.kind.takeAway(ctx, runLabel+"="+c.spec.Run), c.forget(ctx))...)
 }
 
 // forget takes the workload's flows out of the nodes' conntrack tables.

@@ -66,7 +66,7 @@ func (k *Kind) judge(ctx context.Context, err error) {
 // unchanged waits until the nodes look as they did. Whose agent is gone cannot be looked at any more.
 func (k *Kind) unchanged(ctx context.Context) error {
 	var gone error
-	err := eventually(ctx, sameLimit, func(ctx context.Context) (string, error) {
+	err := k.eventually(ctx, sameLimit, func(ctx context.Context) (string, error) {
 		what, err := k.changed(ctx)
 		if errors.Is(err, agent.ErrGone) {
 			gone = err

@@ -43,7 +43,7 @@ func (k *Kind) followEvents(ctx context.Context, hear func(history.Log)) error {
 	var running sync.WaitGroup
 	running.Go(func() { informer.RunWithContext(ctx) })
 	defer running.Wait()
-	return eventually(ctx, reachLimit, func(context.Context) (string, error) {
+	return k.eventually(ctx, reachLimit, func(context.Context) (string, error) {
 		if !registered.HasSynced() {
 			return "the API server has not listed its events", nil
 		}

@@ -172,22 +172,6 @@ func (o *objects) labelled(ctx context.Context, selector string) ([]labelled, er
 	return found, nil
 }
 
-// sweep deletes everything of these kinds that has a label, and returns when nothing of it is left.
-func (o *objects) sweep(ctx context.Context, selector string) error {
-	return eventually(ctx, sweepLimit, func(ctx context.Context) (string, error) {
-		left, err := o.labelled(ctx, selector)
-		if err != nil || len(left) == 0 {
-			return "", err
-		}
-		for _, one := range left {
-			if err := o.remove(ctx, one.kind, one.namespace, one.name); err != nil {
-				return "", err
-			}
-		}
-		return fmt.Sprintf("there are still %v", left), nil
-	})
-}
-
 // imageVersions are the tags of the images of the cluster's own pods: coredns, etcd.
 func (o *objects) imageVersions(ctx context.Context) map[string]string {
 	versions := map[string]string{}

@@ -22,7 +22,7 @@ func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
 }
 
 func (c *cluster) awaitNodes(ctx context.Context, ready bool) error {
-	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	return c.kind.eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
 		list, err := c.kind.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return "", err
@@ -94,7 +94,7 @@ func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) er
 			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
 		}
 	}
-	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	return c.kind.eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
 		list, err := pods.List(ctx, options)
 		if err != nil {
 			return "", err

@@ -29,7 +29,7 @@ func (k *Kind) systemPods(ctx context.Context) (map[types.UID]corev1.Pod, error)
 
 // systemReady waits until the cluster's own pods are ready.
 func (k *Kind) systemReady(ctx context.Context) error {
-	return eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	return k.eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
 		pods, err := k.systemPods(ctx)
 		if err != nil {
 			return "", err

@@ -51,7 +51,7 @@ func (k *Kind) serves(ctx context.Context) (err error) {
 	}
 	for place, conn := range c.conns {
 		good := 0
-		err := eventually(ctx, reachLimit, func(ctx context.Context) (string, error) {
+		err := k.eventually(ctx, reachLimit, func(ctx context.Context) (string, error) {
 			if _, err := netconf.Reach.Call(ctx, conn, checkName+".default.svc.cluster.local:80", nil); err != nil {
 				good = 0
 				return "", err
@@ -70,7 +70,23 @@ func (k *Kind) serves(ctx context.Context) (err error) {
 }
 
 // sweep takes away the workload that a run which died has left on a cluster that stays.
-func (k *Kind) sweep(ctx context.Context) error { return k.objects.sweep(ctx, runLabel) }
+func (k *Kind) sweep(ctx context.Context) error { return k.takeAway(ctx, runLabel) }
+
+// takeAway deletes every object of workloads' kinds that has a label, and returns when nothing of them is left.
+func (k *Kind) takeAway(ctx context.Context, selector string) error {
+	return k.eventually(ctx, sweepLimit, func(ctx context.Context) (string, error) {
+		left, err := k.objects.labelled(ctx, selector)
+		if err != nil || len(left) == 0 {
+			return "", err
+		}
+		for _, one := range left {
+			if err := k.objects.remove(ctx, one.kind, one.namespace, one.name); err != nil {
+				return "", err
+			}
+		}
+		return fmt.Sprintf("there are still %v", left), nil
+	})
+}
 
 // checkKinds refuses objects that would not be taken away with the workload.
 func checkKinds(workload [][]byte) []error {

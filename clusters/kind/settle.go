@@ -72,7 +72,7 @@ func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
 	if err := touch(); err != nil {
 		return err
 	}
-	return eventually(ctx, settleLimit, func(ctx context.Context) (string, error) {
+	return k.eventually(ctx, settleLimit, func(ctx context.Context) (string, error) {
 		now, err := k.lastSyncs(ctx)
 		if err != nil {
 			return "", err

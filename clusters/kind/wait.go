@@ -18,6 +18,13 @@ const (
 	lookEvery = 200 * time.Millisecond
 )
 
+// eventually is a wait for something of the cluster, which ends with the reason where a node of it has ended.
+func (k *Kind) eventually(ctx context.Context, limit time.Duration, look func(context.Context) (missing string, err error)) error {
+	ctx, done := k.cluster.WhileRunning(ctx)
+	defer done()
+	return eventually(ctx, limit, look)
+}
+
 // eventually looks until there is nothing left to wait for, and returns what was missing or wrong the last time when the limit or ctx ends.
 func eventually(ctx context.Context, limit time.Duration, look func(context.Context) (missing string, err error)) error {
 	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("limit of %s", limit))

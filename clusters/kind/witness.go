@@ -142,7 +142,7 @@ func (c *cluster) debug(ctx context.Context, name string) (string, error) {
 	if _, err := pods.UpdateEphemeralContainers(ctx, name, pod, metav1.UpdateOptions{FieldManager: manager}); err != nil {
 		return "", err
 	}
-	err = eventually(ctx, debugLimit, func(ctx context.Context) (string, error) {
+	err = c.kind.eventually(ctx, debugLimit, func(ctx context.Context) (string, error) {
 		pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err

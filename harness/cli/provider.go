@@ -71,6 +71,22 @@ func (f *clusterFlags) clusterErr() error {
 	if f.cni != "plain" && f.cni != "kindnet" {
 		return usagef("--cni %s: there are plain and kindnet", f.cni)
 	}
+	if f.cluster == "kind" {
+		return nil
+	}
+	alone := func(flag string) error {
+		return usagef("--%s: it is for clusters that --cluster kind makes, and the run is on %s", flag, f.cluster)
+	}
+	switch {
+	case f.cni != "plain":
+		return alone("cni")
+	case f.image != "":
+		return alone("node-image")
+	case f.images != "":
+		return alone("images")
+	case f.allowEgress:
+		return alone("allow-egress")
+	}
 	return nil
 }
 

@@ -46,3 +46,25 @@ func TestARunFitsTheClusterThatIsThere(t *testing.T) {
 		})
 	}
 }
+
+// TestFlagsThatMakeAClusterWantOneThatIsMade: elsewhere they would say something and do nothing.
+func TestFlagsThatMakeAClusterWantOneThatIsMade(t *testing.T) {
+	for flag, f := range map[string]clusterFlags{
+		"cni":          {cni: "kindnet"},
+		"node-image":   {cni: "plain", image: "kindest/node:v1.36.3"},
+		"images":       {cni: "plain", images: "archives"},
+		"allow-egress": {cni: "plain", allowEgress: true},
+	} {
+		for where, wrong := range map[string]bool{"kind": false, "kind/dev": true, "lab": true} {
+			g := NewWithT(t)
+			f.cluster = where
+			if err := f.clusterErr(); wrong {
+				g.Expect(err).To(MatchError("--" + flag + ": it is for clusters that --cluster kind makes, and the run is on " + where))
+			} else {
+				g.Expect(err).NotTo(HaveOccurred())
+			}
+		}
+	}
+	g := NewWithT(t)
+	g.Expect((&clusterFlags{cluster: "lab", cni: "plain"}).clusterErr()).To(Succeed())
+}

@@ -150,22 +150,16 @@ func (m *maker) makeNodes(ctx context.Context) error {
 	}()
 	limit := time.NewTimer(nodesLimit)
 	defer limit.Stop()
-	look := time.NewTicker(runningEvery)
-	defer look.Stop()
-	for {
-		select {
-		case <-m.kind:
-			return err
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-limit.C:
-			return fmt.Errorf("kind has not made them within %s; kind.log in the logs says what it was at", nodesLimit)
-		case <-look.C:
-			// Kind waits for a node that has ended as it does for one that is slow.
-			if err := m.Running(ctx); err != nil && ctx.Err() == nil {
-				return err
-			}
-		}
+	// Kind waits for a node that has ended as it does for one that is slow.
+	running, done := m.WhileRunning(ctx)
+	defer done()
+	select {
+	case <-m.kind:
+		return err
+	case <-running.Done():
+		return context.Cause(running)
+	case <-limit.C:
+		return fmt.Errorf("kind has not made them within %s; kind.log in the logs says what it was at", nodesLimit)
 	}
 }
 

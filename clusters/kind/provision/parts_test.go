@@ -189,10 +189,14 @@ func TestLacks(t *testing.T) {
 }
 
 func TestWaitFor(t *testing.T) {
-	g := NewWithT(t)
-	c := &Cluster{}
+	f := newFake(t)
+	g := f.g
+	engine, err := undo.FindEngine(t.Context())
+	g.Expect(err).NotTo(HaveOccurred())
+	c := &Cluster{Spec: Spec{Name: "relapse-a"}, engine: engine}
+	f.cluster("relapse-a", "1", nil)
 	looks := 0
-	err := c.waitFor(t.Context(), 700*time.Millisecond, func(context.Context) (string, error) {
+	err = c.waitFor(t.Context(), 700*time.Millisecond, func(context.Context) (string, error) {
 		looks++
 		if looks == 1 {
 			return "", errors.New("refused")
@@ -206,4 +210,7 @@ func TestWaitFor(t *testing.T) {
 	g.Expect(err).To(MatchError("ended by signal: interrupt; last seen: a node"))
 	err = c.waitFor(t.Context(), time.Minute, func(context.Context) (string, error) { return "", fatal{errors.New("no image")} })
 	g.Expect(err).To(MatchError("no image"))
+	f.write("state-of-relapse-a-control-plane", "exited")
+	err = c.waitFor(t.Context(), time.Minute, func(context.Context) (string, error) { return "two nodes", nil })
+	g.Expect(err).To(MatchError(And(ContainSubstring("node relapse-a-control-plane has ended"), ContainSubstring("last seen: two nodes"))))
 }

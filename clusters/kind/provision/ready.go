@@ -50,10 +50,11 @@ type fatal struct{ error }
 
 // waitFor waits until nothing is lacking any more. A failed look is no end.
 func (c *Cluster) waitFor(ctx context.Context, limit time.Duration, look func(context.Context) (lacks string, err error)) error {
+	ctx, done := c.WhileRunning(ctx)
+	defer done()
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	last := "nothing yet"
-	looked := time.Now()
 	for {
 		lacks, err := look(limited)
 		var end fatal
@@ -68,12 +69,6 @@ func (c *Cluster) waitFor(ctx context.Context, limit time.Duration, look func(co
 			return nil
 		default:
 			last = lacks
-		}
-		if time.Since(looked) > runningEvery {
-			looked = time.Now()
-			if err := c.Running(limited); err != nil && limited.Err() == nil {
-				return err
-			}
 		}
 		select {
 		case <-limited.Done():

@@ -11,8 +11,27 @@ import (
 	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
-// runningEvery is how often is looked whether the nodes still run, beside a wait for something else.
+// runningEvery is how often is looked whether the nodes still run while something else is waited for.
 const runningEvery = 2 * time.Second
+
+// WhileRunning is a context that ends, with the reason, when a node of the cluster has: nobody need wait for it any longer.
+func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		again := time.NewTicker(runningEvery)
+		defer again.Stop()
+		for ctx.Err() == nil {
+			if err := c.Running(ctx); err != nil && ctx.Err() == nil {
+				cancel(err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-again.C:
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
 
 // Running is an error that names the nodes whose containers have ended.
 func (c *Cluster) Running(ctx context.Context) error {
