@@ -20,7 +20,7 @@ func Claim(name string) (*os.File, error) {
 		return nil, err
 	}
 	file, err := flock(filepath.Join(dir, claimPrefix+name), unix.LOCK_EX|unix.LOCK_NB, os.O_RDWR|os.O_CREATE)
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, ErrBusy) {
 		return nil, fmt.Errorf("%s is used by another run", name)
 	}
 	return file, err

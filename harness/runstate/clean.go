@@ -109,7 +109,7 @@ func (c *cleaner) doing(verb, would string) string {
 func (c *cleaner) folder(id string) error {
 	lock, err := lockDead(c.ctx, filepath.Join(c.dir, id))
 	switch {
-	case errors.Is(err, errBusy):
+	case errors.Is(err, ErrBusy):
 		return c.held(id)
 	case errors.Is(err, os.ErrNotExist):
 		// It went while we looked: its guard or another clean has ended it.
@@ -231,7 +231,7 @@ func (c *cleaner) scrap(name string) error {
 	}
 	for _, file := range append(locks, filepath.Join(folder, lockFile)) {
 		lock, err := flock(file, unix.LOCK_EX|unix.LOCK_NB, os.O_RDWR)
-		if errors.Is(err, errBusy) {
+		if errors.Is(err, ErrBusy) {
 			return nil
 		}
 		if errors.Is(err, os.ErrNotExist) {

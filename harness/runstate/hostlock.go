@@ -76,7 +76,7 @@ func hostFree(ctx context.Context, dir string) error {
 	defer tidy.Close()
 	path := filepath.Join(dir, "host.lock")
 	f, err := flock(path, unix.LOCK_SH|unix.LOCK_NB, os.O_RDWR|os.O_CREATE)
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, ErrBusy) {
 		return held(path)
 	}
 	if err != nil {
@@ -97,7 +97,7 @@ func held(path string) error {
 func lockHost(dir, who string) (*HostLock, error) {
 	path := filepath.Join(dir, "host.lock")
 	f, err := flock(path, unix.LOCK_EX|unix.LOCK_NB, os.O_RDWR|os.O_CREATE)
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, ErrBusy) {
 		return nil, held(path)
 	}
 	if err != nil {
@@ -151,7 +151,7 @@ func refuseLeftovers(ctx context.Context, dir, runID string) error {
 // lockHeld says whether somebody looks after the run in this folder.
 func lockHeld(ctx context.Context, folder string) (bool, error) {
 	f, err := lockDead(ctx, folder)
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, ErrBusy) {
 		return true, nil
 	}
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errBusy is the error of a lock that somebody else holds.
-var errBusy = errors.New("the lock is held")
+// ErrBusy is the error of a lock that somebody else holds.
+var ErrBusy = errors.New("the lock is held")
 
 // flock locks a file. The kernel lets go of the lock when the last descriptor of this opening is closed, however its process ends;
 // Go's descriptors are not inherited by children.
@@ -28,7 +28,7 @@ func flock(path string, how int, flags int) (*os.File, error) {
 		}
 	}
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errBusy
+		err = ErrBusy
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
@@ -53,7 +53,7 @@ func waitLock(ctx context.Context, path string, flags int) (*os.File, error) {
 	defer tick.Stop()
 	for {
 		f, err := flock(path, unix.LOCK_EX|unix.LOCK_NB, flags)
-		if !errors.Is(err, errBusy) {
+		if !errors.Is(err, ErrBusy) {
 			return f, err
 		}
 		select {
@@ -77,11 +77,11 @@ func lockTidy(ctx context.Context, dir string) (*os.File, error) {
 // dying is how long a child of a process that was killed may hold its locks.
 const dying = time.Second
 
-// lockDead takes the exclusive lock of a run that nobody looks after, or fails with errBusy.
+// lockDead takes the exclusive lock of a run that nobody looks after, or fails with ErrBusy.
 func lockDead(ctx context.Context, folder string) (*os.File, error) {
 	path := filepath.Join(folder, lockFile)
 	f, err := flock(path, unix.LOCK_EX|unix.LOCK_NB, os.O_RDWR)
-	if !errors.Is(err, errBusy) {
+	if !errors.Is(err, ErrBusy) {
 		return f, err
 	}
 	owner, ownerErr := readOwner(folder)

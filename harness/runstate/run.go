@@ -50,7 +50,7 @@ func New(scenario string, command []string) (*Run, error) {
 			return run, nil
 		}
 		// The id may be taken, or a clean may have taken the unfinished folder for a dead run's.
-		passing := errors.Is(err, os.ErrExist) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, os.ErrNotExist) || errors.Is(err, errBusy)
+		passing := errors.Is(err, os.ErrExist) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, os.ErrNotExist) || errors.Is(err, ErrBusy)
 		if !passing || try == 20 {
 			return nil, fmt.Errorf("state of a new run: %w", err)
 		}

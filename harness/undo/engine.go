@@ -27,9 +27,6 @@ const (
 	LabelInstance = "relapse.dev/instance"
 )
 
-// AnyInstance stands for whatever instance containers are of.
-const AnyInstance = "any"
-
 // Engine is a container engine, as its client program reaches it.
 type Engine struct {
 	// Program is the client: docker.
@@ -100,8 +97,7 @@ type Containers struct {
 	Engine Engine `json:"engine"`
 	// Cluster is the value of their label io.x-k8s.kind.cluster, and the name of their network.
 	Cluster string `json:"cluster"`
-	// Instance is the value of the label of containers and network, or AnyInstance where there is no network any more. Where there is
-	// another one, they stay.
+	// Instance is the value of the label of containers and network. Where the network is another one, they stay.
 	Instance string `json:"instance"`
 }
 
@@ -124,10 +120,7 @@ func (c *Containers) undo(ctx context.Context) error {
 	if networks != "" && networks != c.Instance {
 		return nil
 	}
-	mine := LabelInstance
-	if c.Instance != AnyInstance {
-		mine += "=" + c.Instance
-	}
+	mine := LabelInstance + "=" + c.Instance
 	tick := time.NewTicker(straggler)
 	defer tick.Stop()
 	for empty := 0; ; {

@@ -48,7 +48,7 @@ func (f fakeEngine) cluster(name, instance string, owner map[string]string) {
 		labels += fmt.Sprintf(`, %q: %q`, labelOwner+strings.ToLower(key), value)
 	}
 	f.write("networks/"+name+".json", fmt.Sprintf(`{"Name": %q, "Labels": {%s}, "IPAM": {"Config": [{"Subnet": "172.20.0.0/16"}]}}`, name, labels))
-	f.write("containers/"+name+"-control-plane", name)
+	f.write("containers/"+name+"-control-plane", name+" "+instance+"\n")
 }
 
 // left is what there is now.
@@ -69,8 +69,8 @@ func TestListAndDelete(t *testing.T) {
 	f := newFake(t)
 	f.cluster("relapse-a", "0000000a", nil)
 	f.cluster("relapse-b", "0000000b", map[string]string{runstate.EnvRun: "20261121-112654-4404"})
-	f.write("containers/relapse-c-worker", "relapse-c")
-	f.write("containers/other", "kind")
+	f.write("containers/relapse-c-worker", "relapse-c 0000000c\n")
+	f.write("containers/other", "kind\n")
 	all, err := List(t.Context())
 	g.Expect(all, err).To(HaveExactElements(
 		And(HaveField("Name", "relapse-a"), HaveField("CNI", "plain"), HaveField("Run", ""), HaveField("Nodes", []State{{"relapse-a-control-plane", "running"}})),
@@ -132,8 +132,10 @@ func TestSweep(t *testing.T) {
 	f.cluster("relapse-alive", "0000000b", state.Ownership())
 	f.cluster("relapse-dead", "0000000c", dead)
 	f.cluster("relapse-elsewhere", "0000000d", elsewhere)
-	f.write("containers/relapse-lost-worker", "relapse-lost")
-	f.write("containers/other", "kind")
+	f.write("containers/relapse-lost-worker", "relapse-lost 0000000f\n")
+	f.write("containers/relapse-image", "relapse-image none\n") // with a network that is no cluster's
+	f.write("networks/relapse-image.json", `{"Name": "relapse-image", "Labels": {"relapse.dev/instance": "none"}}`)
+	f.write("containers/other", "kind\n")
 	nstest.Must(t, "nft add table inet "+fencePrefix+"0000000c")
 	nstest.Must(t, "nft add table inet "+fencePrefix+"0000000b")
 	nstest.Must(t, "nft add table inet "+fencePrefix+"0000000e")
@@ -142,15 +144,16 @@ func TestSweep(t *testing.T) {
 	var dry, wet bytes.Buffer
 	before := f.left()
 	found, err := Sweep(t.Context(), &dry, true)
-	g.Expect(found, err).To(HaveLen(4))
+	g.Expect(found, err).To(HaveLen(5))
 	g.Expect(f.left()).To(Equal(before))
 	found, err = Sweep(t.Context(), &wet, false)
-	g.Expect(found, err).To(HaveLen(3), "the dead cluster's fence went with it")
+	g.Expect(found, err).To(HaveLen(4), "the dead cluster's fence went with it")
 	g.Expect(wet.String()).To(Equal(`removed cluster relapse-dead of run 20261121-112654-4404, which has no folder any more
+removed containers of cluster relapse-image, which has no network any more
 removed containers of cluster relapse-lost, which has no network any more
 removed fence relapse_fence_0000000e, whose bridge is gone
 `))
-	g.Expect(f.left()).NotTo(ContainElement(Or(ContainSubstring("dead"), ContainSubstring("lost"))))
+	g.Expect(f.left()).NotTo(ContainElement(Or(ContainSubstring("dead"), ContainSubstring("lost"), ContainSubstring("image"))))
 	g.Expect(f.left()).To(HaveLen(7))
 	g.Expect(fences()).To(Equal([]string{"0000000b"}))
 	g.Expect(Sweep(t.Context(), &wet, false)).To(BeEmpty())

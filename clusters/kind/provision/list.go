@@ -145,12 +145,22 @@ func Delete(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	instances := []string{undo.AnyInstance} // of containers that have no network any more
+	owners, err := containerOwners(ctx, engine)
+	if err != nil {
+		return err
+	}
+	var instances []string
 	for _, n := range found {
 		instances = append(instances, n.instance())
 	}
+	for _, o := range owners { // also those that have no network any more
+		if o.cluster == name {
+			instances = append(instances, o.instance)
+		}
+	}
 	var errs []error
-	for _, instance := range slices.Backward(instances) {
+	slices.Sort(instances)
+	for _, instance := range slices.Compact(instances) {
 		errs = append(errs, deletion(engine, name, instance).undo(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -11,7 +11,7 @@ import (
 func TestNodesThatHaveEnded(t *testing.T) {
 	f := newFake(t)
 	f.cluster("relapse-a", "1", nil)
-	f.write("containers/relapse-a-worker", "relapse-a")
+	f.write("containers/relapse-a-worker", "relapse-a 1\n")
 	f.cluster("relapse-b", "2", nil)
 	engine, err := undo.FindEngine(t.Context())
 	f.g.Expect(err).NotTo(HaveOccurred())

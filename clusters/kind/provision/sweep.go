@@ -1,10 +1,12 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -66,7 +68,7 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 		_, _ = fmt.Fprintln(w, verb, what) // what is said is returned too
 	}
 	// Containers before networks: what is made meanwhile has its network first, and is not taken for lost.
-	owners, err := containerClusters(ctx, engine)
+	owners, err := containerOwners(ctx, engine)
 	if err != nil {
 		return nil, err
 	}
@@ -82,10 +84,10 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 			return deletion(engine, c.Name, c.instance).undo(ctx)
 		})
 	}
-	for _, name := range owners {
-		if !slices.ContainsFunc(clusters, func(s Summary) bool { return s.Name == name }) {
-			orphan(fmt.Sprintf("containers of cluster %s, which has no network any more", name), func() error {
-				return deletion(engine, name, undo.AnyInstance).undo(ctx)
+	for _, o := range owners {
+		if !slices.ContainsFunc(clusters, func(s Summary) bool { return s.Name == o.cluster }) {
+			orphan(fmt.Sprintf("containers of cluster %s, which has no network any more", o.cluster), func() error {
+				return deletion(engine, o.cluster, o.instance).undo(ctx)
 			})
 		}
 	}
@@ -101,14 +103,24 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 	return found, errors.Join(errs...)
 }
 
-// containerClusters are the names of the clusters that relapse's own containers are of.
-func containerClusters(ctx context.Context, engine undo.Engine) ([]string, error) {
+// containerOwner is the cluster that a container is of.
+type containerOwner struct{ cluster, instance string }
+
+// containerOwners are those of the containers that relapse has made.
+func containerOwners(ctx context.Context, engine undo.Engine) ([]containerOwner, error) {
 	text, err := engine.Run(ctx, "ps", "--all", "--filter", "label="+undo.LabelInstance, "--filter", "label="+undo.LabelKindCluster,
-		"--format", fmt.Sprintf("{{.Label %q}}", undo.LabelKindCluster))
+		"--format", fmt.Sprintf("{{.Label %q}} {{.Label %q}}", undo.LabelKindCluster, undo.LabelInstance))
 	if err != nil {
 		return nil, err
 	}
-	names := slices.DeleteFunc(strings.Fields(text), func(name string) bool { return (Spec{Name: name}).Check() != nil })
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	found := map[containerOwner]bool{}
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) == 2 && (Spec{Name: words[0]}).Check() == nil {
+			found[containerOwner{words[0], words[1]}] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b containerOwner) int {
+		return cmp.Or(strings.Compare(a.cluster, b.cluster), strings.Compare(a.instance, b.instance))
+	}), nil
 }
