@@ -19,14 +19,26 @@ import (
 )
 
 // Apply creates or replaces an object, as kubectl apply does. It returns when the pods that belong to it run, and have agents;
-// what a Service or a NetworkPolicy comes to on the nodes is up to those who watch them.
+// what a Service or a NetworkPolicy comes to on the nodes is up to those who watch them. One that no workload has made may be changed, and
+// is what it was again when the workload goes; it gets no label by which it would go itself.
 func (c *cluster) Apply(ctx context.Context, text []byte) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	if err := c.put(ctx, text); err != nil {
+	object, foreign, err := c.foreign(ctx, text)
+	switch {
+	case err != nil:
+		return err
+	case !foreign:
+		if err := c.put(ctx, text); err != nil {
+			return err
+		}
+		return c.dialPods(ctx)
+	}
+	if err := c.kind.keepFormer(ctx, object.kind, object.namespace, object.name); err != nil {
 		return err
 	}
-	return c.dialPods(ctx)
+	_, err = c.objects.apply(ctx, text)
+	return err
 }
 
 // Object returns an object as it was given, or as the cluster has it.
@@ -44,6 +56,15 @@ func (c *cluster) Object(ctx context.Context, kind, namespace, name string) ([]b
 func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
+	foreign, err := c.objects.foreign(ctx, kind, namespace, name)
+	if err != nil {
+		return err
+	}
+	if foreign {
+		if err := c.kind.keepFormer(ctx, kind, namespace, name); err != nil {
+			return err
+		}
+	}
 	if err := c.objects.remove(ctx, kind, namespace, name); err != nil {
 		return err
 	}
@@ -99,8 +120,12 @@ func (k *Kind) reach(ctx context.Context, address string) error {
 	return group.Wait()
 }
 
-// RemoveService takes a Service away.
+// RemoveService takes a Service away that AddService has added.
 func (c *cluster) RemoveService(ctx context.Context, namespace, name string) error {
+	foreign, err := c.objects.foreign(ctx, "Service", namespace, name)
+	if err != nil || foreign {
+		return err
+	}
 	c.mu.Lock()
 	delete(c.given, key("Service", namespace, name))
 	c.mu.Unlock()

@@ -59,9 +59,18 @@ func (k *Kind) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster
 	}
 	c := k.workload(spec)
 	if err := c.up(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), c.close(context.WithoutCancel(ctx)))
+		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), c.abandon(ctx))
 	}
 	return c, nil
+}
+
+// abandon takes away what there is of a workload that was never complete. The cluster may be why.
+func (c *cluster) abandon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), abandonLimit, fmt.Errorf("limit of %s", abandonLimit))
+	defer cancel()
+	err := c.close(ctx)
+	c.kind.judge(ctx, err)
+	return err
 }
 
 func (k *Kind) workload(spec clusters.Spec) *cluster {
@@ -136,16 +145,14 @@ func (c *cluster) applyAll(ctx context.Context) error {
 	return nil
 }
 
-// put makes or replaces an object, and remembers it as it was given. One that is not the workload's is left whose it is: it gets no label
-// by which it would go with the workload.
+// put makes or replaces an object of the workload, and remembers it as it was given. What is there and of somebody else stays as it is.
 func (c *cluster) put(ctx context.Context, text []byte) error {
-	foreign, err := c.objects.foreign(ctx, text)
-	if err != nil {
+	object, foreign, err := c.foreign(ctx, text)
+	switch {
+	case err != nil:
 		return err
-	}
-	if foreign {
-		_, err := c.objects.apply(ctx, text)
-		return err
+	case foreign:
+		return fmt.Errorf("%s is there already, and no workload has made it", object)
 	}
 	if err := errors.Join(checkKinds([][]byte{text})...); err != nil {
 		return err
@@ -154,14 +161,24 @@ func (c *cluster) put(ctx context.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
-	object, err := c.objects.apply(ctx, prepared)
+	made, err := c.objects.apply(ctx, prepared)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.given[key(object.GetKind(), object.GetNamespace(), object.GetName())] = text
+	c.given[key(made.GetKind(), made.GetNamespace(), made.GetName())] = text
 	return nil
+}
+
+// foreign is whether an object is there that no workload has made.
+func (c *cluster) foreign(ctx context.Context, text []byte) (labelled, bool, error) {
+	object, _, err := c.objects.parse(text)
+	if err != nil {
+		return labelled{}, false, err
+	}
+	foreign, err := c.objects.foreign(ctx, object.GetKind(), object.GetNamespace(), object.GetName())
+	return labelled{object.GetKind(), object.GetNamespace(), object.GetName()}, foreign, err
 }
 
 // key names an object; in the default namespace it needs none.
@@ -352,7 +369,7 @@ func (c *cluster) close(ctx context.Context) error {
 	if c.outside != nil {
 		errs = append(errs, c.outside.End(ctx))
 	}
-	return errors.Join(append(errs, c.kind.takeAway(ctx, runLabel+"="+c.spec.Run), c.forget(ctx))...)
+	return errors.Join(append(errs, c.kind.takeAway(ctx, runLabel+"="+c.spec.Run), c.kind.restoreFormers(ctx), c.forget(ctx))...)
 }
 
 // forget takes the workload's flows out of the nodes' conntrack tables.

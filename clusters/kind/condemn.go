@@ -102,12 +102,9 @@ func (k *Kind) replaceCondemned(ctx context.Context, spec clusters.Spec) error {
 		return nil
 	}
 	name := k.cluster.Spec.Name
-	why := fmt.Sprintf("The cluster %s is condemned, because a workload before this one has left it otherwise than it was: %s", name, k.condemned)
+	why := fmt.Sprintf("cluster %s is condemned, and no workload may use it any more: %s", name, k.condemned)
 	if k.Cluster != "" {
 		return fmt.Errorf("%s; relapse cluster delete --name %s, and make it again", why, name)
-	}
-	if spec.Note != nil {
-		spec.Note(why + ". A new one was made.")
 	}
 	if spec.Progress != nil {
 		spec.Progress("making a new cluster in the place of one that is condemned")
@@ -117,7 +114,13 @@ func (k *Kind) replaceCondemned(ctx context.Context, spec clusters.Spec) error {
 	}
 	k.nodes = nil
 	if err := k.cluster.Delete(ctx); err != nil {
-		return fmt.Errorf("cluster %s, which is condemned (%s): %w", name, k.condemned, err)
+		return fmt.Errorf("%s; deleting it: %w", why, err)
 	}
-	return k.create(ctx)
+	if err := k.create(ctx); err != nil {
+		return fmt.Errorf("%s; making a new one: %w", why, err)
+	}
+	if spec.Note != nil {
+		spec.Note("The " + why + ". A new one was made.")
+	}
+	return nil
 }

@@ -35,20 +35,39 @@ func (k *Kind) followEvents(ctx context.Context, hear func(history.Log)) error {
 				tell(object)
 			}
 		},
-		UpdateFunc: func(_, object any) { tell(object) },
+		UpdateFunc: func(former, object any) {
+			// After a gap everything is listed again, and told as changed.
+			if version(former) != version(object) {
+				tell(object)
+			}
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("events: %w", err)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var running sync.WaitGroup
 	running.Go(func() { informer.RunWithContext(ctx) })
 	defer running.Wait()
-	return k.eventually(ctx, reachLimit, func(context.Context) (string, error) {
+	err = k.eventually(ctx, reachLimit, func(context.Context) (string, error) {
 		if !registered.HasSynced() {
 			return "the API server has not listed its events", nil
 		}
 		return "", nil
 	})
+	if err != nil {
+		cancel() // before it is waited for: whoever hears nothing says so
+		return fmt.Errorf("events: %w", err)
+	}
+	return nil
+}
+
+func version(object any) string {
+	if e, ok := object.(*corev1.Event); ok {
+		return e.ResourceVersion
+	}
+	return ""
 }
 
 // eventLine is an event as kubectl get events has it.

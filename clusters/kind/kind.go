@@ -180,7 +180,11 @@ func (k *Kind) load(ctx context.Context) error {
 }
 
 func (k *Kind) install(ctx context.Context) error {
-	if err := agents.Install(ctx, k.cluster.Client, k.image.Ref(), k.tell); err != nil {
+	owner, err := runstate.Self()
+	if err != nil {
+		return err
+	}
+	if err := agents.Install(ctx, k.cluster.Client, k.image.Ref(), owner, k.tell); err != nil {
 		return err
 	}
 	k.nodes = map[string]*agent.Conn{}

@@ -116,17 +116,17 @@ func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte
 }
 
 // foreign is whether an object is there that no workload has made: one of the cluster's own, or of whoever uses it besides.
-func (o *objects) foreign(ctx context.Context, text []byte) (bool, error) {
-	object, resource, err := o.parse(text)
+func (o *objects) foreign(ctx context.Context, kind, namespace, name string) (bool, error) {
+	resource, err := o.named(kind, namespace)
 	if err != nil {
 		return false, err
 	}
-	there, err := resource.Get(ctx, object.GetName(), metav1.GetOptions{})
+	there, err := resource.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+		return false, fmt.Errorf("%s %s: %w", kind, name, err)
 	}
 	return there.GetLabels()[runLabel] == "", nil
 }

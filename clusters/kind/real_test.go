@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,8 +10,10 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/local"
 	"github.com/relapse-k8s/relapse/harness/guard"
@@ -55,7 +58,7 @@ func TestWorkloadsOnACluster(t *testing.T) {
 	}}
 	left := func() []string {
 		t.Helper()
-		all, err := k.leftOn(ctx, "provider")
+		all, _, err := k.leftOn(ctx, "provider")
 		g.Expect(err).NotTo(HaveOccurred())
 		return all
 	}
@@ -74,7 +77,14 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g.Expect(c.Apply(ctx, []byte(other))).To(Succeed())
 		changed, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
 		g.Expect(changed.Data["Corefile"], err).To(ContainSubstring("cache 29"))
+		g.Expect(left()).To(ContainElement("a change of ConfigMap kube-system/coredns"))
 		g.Expect(c.Apply(ctx, former)).To(Succeed())
+		g.Expect(c.Apply(ctx, []byte(other))).To(Succeed(), "and it is never undone")
+		_, err = c.AddService(ctx, clusters.Service{Namespace: metav1.NamespaceSystem, Name: "kube-dns"})
+		g.Expect(err).To(MatchError("Service kube-system/kube-dns is there already, and no workload has made it"))
+		g.Expect(c.RemoveService(ctx, metav1.NamespaceSystem, "kube-dns")).To(Succeed())
+		_, err = k.cluster.Client.CoreV1().Services(metav1.NamespaceSystem).Get(ctx, "kube-dns", metav1.GetOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
 		daemons := strings.Replace(string(given("DaemonSet", "x", "{}")), `"v1"`, `"apps/v1"`, 1)
 		g.Expect(c.Apply(ctx, []byte(daemons))).To(MatchError(ContainSubstring("a workload has objects of kinds")))
 		g.Expect(c.Close(ctx)).To(Succeed())
@@ -102,15 +112,24 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g := NewWithT(t)
 		c, err := k.Create(ctx, spec)
 		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(c.Delete(ctx, "ConfigMap", metav1.NamespaceSystem, "coredns")).To(Succeed())
 		c.Interrupt()
 		var said strings.Builder
 		g.Expect(sweepStaying(ctx, "provider", &said, false)).To(BeEmpty())
 		g.Expect(said.String()).To(BeEmpty(), "it is in use")
 		g.Expect(k.claim.Close()).To(Succeed())
-		const all = "Pod default/web, Service default/web, the agents from cluster provider, of a run that died"
+		g.Expect(sweepStaying(ctx, "provider", &said, false)).To(BeEmpty())
+		g.Expect(said.String()).To(BeEmpty(), "whoever has no claim to see finds that this process lives")
+		dead, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{"relapse.dev/owner": nil}}})
+		g.Expect(err).NotTo(HaveOccurred())
+		_, err = k.cluster.Client.CoreV1().Namespaces().Patch(ctx, agents.Namespace, types.MergePatchType, dead, metav1.PatchOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		const all = "Pod default/web, Service default/web, a change of ConfigMap kube-system/coredns, the agents from cluster provider, of a run that died"
 		g.Expect(sweepStaying(ctx, "provider", &said, true)).To(Equal(all))
 		g.Expect(sweepStaying(ctx, "provider", &said, false)).To(Equal(all))
 		g.Expect(said.String()).To(Equal("would remove " + all + "\nremoved " + all + "\n"))
 		g.Expect(left()).To(BeEmpty())
+		_, err = configMaps.Get(ctx, "coredns", metav1.GetOptions{})
+		g.Expect(err).NotTo(HaveOccurred(), "it is there again")
 	})
 }

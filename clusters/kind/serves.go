@@ -69,8 +69,10 @@ func (k *Kind) serves(ctx context.Context) (err error) {
 	return nil
 }
 
-// sweep takes away the workload that a run which died has left on a cluster that stays.
-func (k *Kind) sweep(ctx context.Context) error { return k.takeAway(ctx, runLabel) }
+// sweep takes away the workload that a run which died has left on a cluster that stays, and what it changed of others.
+func (k *Kind) sweep(ctx context.Context) error {
+	return errors.Join(k.takeAway(ctx, runLabel), k.restoreFormers(ctx))
+}
 
 // takeAway deletes every object of workloads' kinds that has a label, and returns when nothing of them is left.
 func (k *Kind) takeAway(ctx context.Context, selector string) error {

@@ -10,18 +10,26 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/harness/runstate"
 )
 
 // answerLimit is how long a cluster that stays may take to say what is on it.
 const answerLimit = 10 * time.Second
 
+// Swept is what runs that died have left, as it was said.
+type Swept struct {
+	Found []string
+	// Unknown are clusters of which it cannot be said, because they do not answer.
+	Unknown []string
+}
+
 // Sweep is provision.Sweep, and takes what runs that died have left on clusters that stay: their workloads, and the agents. In a dry run
 // it only says on w what there is.
-func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err error) {
-	found, err = provision.Sweep(ctx, w, dry)
+func Sweep(ctx context.Context, w io.Writer, dry bool) (swept Swept, err error) {
+	swept.Found, err = provision.Sweep(ctx, w, dry)
 	all, noEngine := provision.List(ctx)
 	if noEngine != nil {
-		return found, errors.Join(err, ctx.Err())
+		return swept, errors.Join(err, ctx.Err())
 	}
 	errs := []error{err}
 	for _, s := range all {
@@ -29,28 +37,42 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 			continue
 		}
 		left, err := sweepStaying(ctx, s.Name, w, dry)
-		errs = append(errs, err)
-		if left != "" {
-			found = append(found, left)
+		switch {
+		case errors.As(err, new(silent)):
+			swept.Unknown = append(swept.Unknown, s.Name)
+			_, _ = fmt.Fprintln(w, err)
+		case err != nil:
+			errs = append(errs, err)
+		case left != "":
+			swept.Found = append(swept.Found, left)
 		}
 	}
-	return found, errors.Join(errs...)
+	return swept, errors.Join(append(errs, ctx.Err())...)
 }
+
+// silent is the error of a cluster that does not answer.
+type silent struct{ error }
 
 // sweepStaying leaves a cluster alone that a run uses.
 func sweepStaying(ctx context.Context, name string, w io.Writer, dry bool) (left string, err error) {
 	claim, err := provision.Claim(name)
-	if err != nil {
-		return "", nil // a run that lives uses it
+	switch {
+	case errors.Is(err, runstate.ErrBusy):
+		return "", nil
+	case err != nil:
+		return "", err
+	case dry:
+		_ = claim.Close() // whoever only looks keeps nobody away
+	default:
+		defer claim.Close()
 	}
-	defer claim.Close()
 	k := &Kind{}
-	objects, err := k.leftOn(ctx, name)
+	objects, owner, err := k.leftOn(ctx, name)
 	if err != nil {
-		_, _ = fmt.Fprintf(w, "cluster %s does not answer, so nothing is known of what is on it: %v\n", name, err)
-		return "", ctx.Err()
+		return "", silent{fmt.Errorf("cluster %s does not answer, so nothing is known of what is on it: %w", name, err)}
 	}
-	if len(objects) == 0 {
+	// A claim keeps one user's runs apart; whose the agents are, everybody can read.
+	if len(objects) == 0 || owner != nil && runstate.Lives(owner) {
 		return "", nil
 	}
 	left = fmt.Sprintf("%s from cluster %s, of a run that died", strings.Join(objects, ", "), name)
@@ -65,26 +87,33 @@ func sweepStaying(ctx context.Context, name string, w io.Writer, dry bool) (left
 	return left, nil
 }
 
-// leftOn opens a cluster and says what of runs is on it.
-func (k *Kind) leftOn(ctx context.Context, name string) (objects []string, err error) {
+// leftOn opens a cluster and says what of runs is on it, and whose the agents are.
+func (k *Kind) leftOn(ctx context.Context, name string) (objects []string, owner map[string]string, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("limit of %s", answerLimit))
 	defer cancel()
 	if k.cluster, err = provision.Open(ctx, name); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if k.objects, err = newObjects(k.cluster.Config); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	found, err := k.objects.labelled(ctx, runLabel)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, one := range found {
 		objects = append(objects, one.String())
 	}
-	there, err := agents.Installed(ctx, k.cluster.Client)
+	kept, err := k.keptFormers(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, one := range kept {
+		objects = append(objects, "a change of "+one.Annotations[formerOf])
+	}
+	owner, there, err := agents.Installed(ctx, k.cluster.Client)
 	if there {
 		objects = append(objects, "the agents")
 	}
-	return objects, err
+	return objects, owner, err
 }

@@ -31,7 +31,8 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("RECORDED", filepath.Join(here, "testdata/run"))
-			e.Setenv("RELAPSE_BIN", e.Getenv("WORK")) // where no programs are: nothing can be run by mistake
+			e.Setenv("RELAPSE_BIN", e.Getenv("WORK"))                                       // where no programs are: nothing can be run by mistake
+			e.Setenv("DOCKER_HOST", "unix://"+filepath.Join(e.Getenv("WORK"), "none.sock")) // an engine that is here is none of a test's business
 			e.Setenv("RELAPSE_STATE_DIR", filepath.Join(e.Getenv("WORK"), "state"))
 			return errors.Join(
 				os.CopyFS(filepath.Join(e.WorkDir, "RUN"), os.DirFS("testdata/run")),

@@ -113,6 +113,15 @@ func deleteCluster(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	all, err := provision.List(ctx)
+	if err != nil {
+		return errors.Join(err, claim.Close())
+	}
+	for _, s := range all {
+		if s.Name == name && s.InUse() {
+			return errors.Join(fmt.Errorf("cluster %s is that of run %s, which has not ended", name, s.Run), claim.Close())
+		}
+	}
 	return errors.Join(provision.Delete(ctx, name), claim.Close())
 }
 

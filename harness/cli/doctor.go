@@ -132,9 +132,9 @@ func (d *doctor) leftovers(ctx context.Context) error {
 		text := strings.TrimLeft(line, " ")
 		d.text("  "+line[:len(line)-len(text)], text)
 	}
-	if len(found.Dead)+len(found.Orphans)+len(swept) > 0 {
+	if len(found.Dead)+len(found.Orphans)+len(swept.Found) > 0 {
 		d.verbatim("  ", "relapse clean does that")
-	} else if len(found.Alive) == 0 {
+	} else if len(found.Alive)+len(swept.Unknown) == 0 {
 		d.verbatim("  ", "nothing")
 	}
 	if os.IsPermission(err) {

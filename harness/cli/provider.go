@@ -111,6 +111,8 @@ func (f *runFlags) fit(c *cobra.Command, list ...*scenario.Scenario) error {
 
 func (f *runFlags) fitTo(there provision.Summary, proxyGiven bool, list []*scenario.Scenario) error {
 	switch {
+	case there.Run != "":
+		return usagef("--cluster %s: it goes with run %s, and is nobody else's", f.cluster, there.Run)
 	case !slices.Contains(proxies, there.Proxy):
 		return usagef("--cluster %s: kube-proxy's mode is %s there, and scenarios run with %s", f.cluster, there.Proxy, strings.Join(proxies, " or "))
 	case !proxyGiven:

@@ -47,6 +47,13 @@ func TestARunFitsTheClusterThatIsThere(t *testing.T) {
 	}
 }
 
+func TestARunKeepsOffAnotherRunsCluster(t *testing.T) {
+	g := NewWithT(t)
+	f := runFlags{clusterFlags: clusterFlags{cluster: "kind/3f9a-1"}, proxy: "nftables"}
+	err := f.fitTo(provision.Summary{Name: "relapse3f9a-1", Proxy: "nftables", Run: "20261121-112654-3f9a"}, false, nil)
+	g.Expect(err).To(MatchError("--cluster kind/3f9a-1: it goes with run 20261121-112654-3f9a, and is nobody else's"))
+}
+
 // TestFlagsThatMakeAClusterWantOneThatIsMade: elsewhere they would say something and do nothing.
 func TestFlagsThatMakeAClusterWantOneThatIsMade(t *testing.T) {
 	for flag, f := range map[string]clusterFlags{

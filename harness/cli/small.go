@@ -45,7 +45,7 @@ Exit codes: 0, or 1 where something could not be undone.`,
 			if err := errors.Join(err, sweepErr); err != nil {
 				return coded{exitFail, err}
 			}
-			if len(found.Dead) == 0 && len(found.Orphans) == 0 && len(swept) == 0 {
+			if len(found.Dead)+len(found.Orphans)+len(swept.Found)+len(swept.Unknown) == 0 {
 				fmt.Fprintln(c.OutOrStdout(), "nothing was left behind")
 			}
 			return nil

@@ -57,7 +57,7 @@ func test(c scenario.ClaimCheck, v judged, p judgedPhase) (verdict, seen string)
 	}
 	if c.Detector != "" {
 		got, there := p.Detectors[c.Detector]
-		blind = blind || !there
+		blind = blind || !there || got.Blind
 		if !there {
 			got.Text = "it is not for variant " + v.Name
 		}

@@ -296,7 +296,13 @@ func TestMutations(t *testing.T) {
 		}, outcome: Fail, reason: "claim counts was expected to hold here and is refuted: 16 of 16 attempts of lookup took 4.9s to 5.3s; detector log fired: 4 lines conntrack-table-full; insert_failed rose by 16 in 16 attempts: 1 per attempt"},
 		"claim holds that should be refuted": {alter: func(b *bench) { b.s.Claims[3].Expected[0].Result = Refuted }, outcome: Fail,
 			reason: "claim tcp-is-fast was expected to be refuted here and holds: 0 of 4"},
-		"claim on something that was not run":  {alter: func(b *bench) { b.s.Claims[2].Check.Phase = "remedy/tcp" }, outcome: Pass, reason: "forced: every lookup"},
+		"claim on something that was not run": {alter: func(b *bench) { b.s.Claims[2].Check.Phase = "remedy/tcp" }, outcome: Pass, reason: "forced: every lookup"},
+		"claim on a detector that was not read": {alter: func(b *bench) {
+			b.events = slices.DeleteFunc(b.events, func(e history.Event) bool {
+				return e.Phase == "control/near" && e.Kind == "reading" && e.Reading.Reader == "conntrack"
+			})
+			b.s.Claims[0].Check = scenario.ClaimCheck{Variant: "forced", Phase: "control/near", Detector: "insert-failed"}
+		}, outcome: Pass, reason: "forced: every lookup"},
 		"claim on something that was not read": {alter: func(b *bench) { b.s.Claims[0].Check.Readings[0].Key = "unheard" }, outcome: Pass, reason: "forced: every lookup"},
 		"repaired kernel does not cope": {alter: func(b *bench) { b.lookups("native/main", "fault", 1, 5.01, "") }, outcome: Fail,
 			reason: "native: the failure came back, though dnat-fixed is offered: 1 of 4 attempts of lookup took 4.9s to 5.3s"},

@@ -21,7 +21,7 @@ func Claim(name string) (*os.File, error) {
 	}
 	file, err := flock(filepath.Join(dir, claimPrefix+name), unix.LOCK_EX|unix.LOCK_NB, os.O_RDWR|os.O_CREATE)
 	if errors.Is(err, ErrBusy) {
-		return nil, fmt.Errorf("%s is used by another run", name)
+		return nil, fmt.Errorf("%s is used by another run: %w", name, ErrBusy)
 	}
 	return file, err
 }

@@ -129,6 +129,26 @@ func (r *Run) Ownership() map[string]string {
 	return owner
 }
 
+// Self is the part of an ownership that a process can say of itself, without a run folder.
+func Self() (map[string]string, error) {
+	self, err := procs.Self()
+	if err != nil {
+		return nil, err
+	}
+	here, err := procs.Pidns(0)
+	return map[string]string{EnvHarness: fmt.Sprintf("%d/%d", self.PID, self.Start), envPidns: strconv.FormatUint(here, 10)}, err
+}
+
+// Lives says whether the harness of what is labelled so is alive. One of another PID namespace is taken to be.
+func Lives(owner map[string]string) bool {
+	here, err := procs.Pidns(0)
+	if err != nil || owner[envPidns] != strconv.FormatUint(here, 10) {
+		return true
+	}
+	harness, ok := parseHarness(owner[EnvHarness])
+	return ok && harness.Alive()
+}
+
 // Abandoned says whether what is labelled so belongs to a run that nobody looks after and that has no folder any more. Of other PID
 // namespaces nothing can be said.
 func Abandoned(owner map[string]string) bool {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/relapse-k8s/relapse/harness/agree"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/run"
@@ -101,15 +102,10 @@ func (o Options) one(ctx context.Context, options run.Options, turn *turn) repor
 	dir, verdict, err := session.Run(ctx, options, o.Catalogues)
 	result.Took = time.Since(start).Seconds()
 	result.Outcome, result.Reason, result.Run, result.Claims = verdict.Outcome, verdict.Reason, dir, reports.Count(verdict.Claims)
-	if other := o.Others[s.Metadata.ID]; dir != "" && other != "" {
-		agreement, agreeErr := session.KeepAgreement(dir, other, o.Catalogues)
-		if agreeErr == nil {
-			brief := agreement.Brief()
-			result.Agreement = &brief
-		}
-		err = errors.Join(err, agreeErr)
-	}
 	if dir != "" {
+		var agreeErr error
+		result.Agreement, agreeErr = o.agreement(s.Metadata.ID, dir)
+		err = errors.Join(err, agreeErr)
 		data, dataErr := session.Data(dir, o.Catalogues)
 		if dataErr == nil {
 			result.Data = &data
@@ -121,6 +117,24 @@ func (o Options) one(ctx context.Context, options run.Options, turn *turn) repor
 		result.Outcome = judge.Worst(result.Outcome, judge.Inconclusive)
 	}
 	return result
+}
+
+// agreement holds a run against the other one of its scenario, if one was named.
+func (o Options) agreement(id, dir string) (*agree.Agreement, error) {
+	other, named := o.Others[id]
+	switch {
+	case !named:
+		return nil, nil
+	case other == "":
+		missing := agree.Missing(id, [2]string{dir}, judge.Inconclusive, o.AgreeWith+" names it and has no run of it")
+		return &missing, nil
+	}
+	agreement, err := session.KeepAgreement(dir, other, o.Catalogues)
+	if err != nil {
+		return nil, err
+	}
+	brief := agreement.Brief()
+	return &brief, nil
 }
 
 // worst is the worst outcome of all scenarios, and of how they agree with other runs.

@@ -121,6 +121,14 @@ func TestADisagreementFailsTheSuite(t *testing.T) {
 	g.Expect(worst([]reports.SuiteRun{run(judge.Pass, judge.Inconclusive), run(judge.Pass, "")})).To(Equal(judge.Inconclusive))
 }
 
+func TestAScenarioThatTheOtherSuiteNeverRanIsNoAgreement(t *testing.T) {
+	g := NewWithT(t)
+	o := Options{AgreeWith: "runs-lab", Others: map[string]string{"named": ""}}
+	g.Expect(o.agreement("named", "runs/1-named")).To(HaveValue(And(
+		HaveField("Outcome", judge.Inconclusive), HaveField("Reason", "runs-lab names it and has no run of it"))))
+	g.Expect(o.agreement("unknown", "runs/1-unknown")).To(BeNil())
+}
+
 type deaf struct{}
 
 func (deaf) Begin(*scenario.Scenario)                  {}

@@ -224,10 +224,10 @@ func TestOnARealCluster(t *testing.T) {
 	c := newRealCluster(t)
 	g := NewWithT(t)
 	begin := time.Now()
-	g.Expect(agents.Install(t.Context(), c.client, c.image.Ref(), func(text string) { t.Log(text) })).To(Succeed())
+	g.Expect(agents.Install(t.Context(), c.client, c.image.Ref(), map[string]string{"x": "1"}, func(text string) { t.Log(text) })).To(Succeed())
 	t.Logf("installed on %d nodes in %s", len(c.nodes), since(begin))
 	begin = time.Now()
-	g.Expect(agents.Install(t.Context(), c.client, c.image.Ref(), nil)).To(Succeed())
+	g.Expect(agents.Install(t.Context(), c.client, c.image.Ref(), map[string]string{"x": "1"}, nil)).To(Succeed())
 	t.Logf("installed again in %s", since(begin))
 
 	client := c.run(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "client"}, Spec: corev1.PodSpec{

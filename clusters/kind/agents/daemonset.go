@@ -9,7 +9,7 @@ import (
 
 // Names of the agents' objects, and where things are in their image.
 const (
-	namespace     = "relapse-system"
+	Namespace     = "relapse-system"
 	name          = "relapse-agents"
 	containerName = "agent"
 	agentPath     = "/relapse-agent"
@@ -29,7 +29,7 @@ var capabilities = []corev1.Capability{
 }
 
 func namespaceObject() *corev1.Namespace {
-	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{
+	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace, Labels: map[string]string{
 		"app.kubernetes.io/managed-by": "relapse",
 		// The agents are privileged by design; a cluster that enforces something else would not admit them.
 		"pod-security.kubernetes.io/enforce": "privileged",
@@ -38,13 +38,13 @@ func namespaceObject() *corev1.Namespace {
 
 // accountObject is an account that may do nothing: agents do not speak with the API server.
 func accountObject() *corev1.ServiceAccount {
-	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, AutomountServiceAccountToken: new(false)}
+	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: name}, AutomountServiceAccountToken: new(false)}
 }
 
 // daemonSet asks for what agents need, and no more.
 func daemonSet(image string) *appsv1.DaemonSet {
 	return &appsv1.DaemonSet{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels},
+		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: name, Labels: labels},
 		Spec: appsv1.DaemonSetSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: podSpec(image)},

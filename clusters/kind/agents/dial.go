@@ -56,7 +56,7 @@ func Dial(ctx context.Context, config *rest.Config, client kubernetes.Interface,
 // podsOf lists the agents' pods.
 func podsOf(ctx context.Context, client kubernetes.Interface, options metav1.ListOptions) ([]corev1.Pod, error) {
 	options.LabelSelector = metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: labels})
-	pods, err := client.CoreV1().Pods(namespace).List(ctx, options)
+	pods, err := client.CoreV1().Pods(Namespace).List(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -74,12 +74,12 @@ func podOn(ctx context.Context, client kubernetes.Interface, node string) (strin
 			return pod.Name, nil
 		}
 	}
-	return "", fmt.Errorf("none of the %d pods of DaemonSet %s/%s there runs", len(pods), namespace, name)
+	return "", fmt.Errorf("none of the %d pods of DaemonSet %s/%s there runs", len(pods), Namespace, name)
 }
 
 // newExecutor speaks WebSocket, and SPDY where that is not understood, as kubectl exec does.
 func newExecutor(config *rest.Config, client kubernetes.Interface, pod string, command []string) (remotecommand.Executor, error) {
-	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("exec").
+	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(Namespace).Name(pod).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{Container: containerName, Command: command, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
 	socket, err := remotecommand.NewWebSocketExecutor(config, "GET", url.String())
 	if err != nil {

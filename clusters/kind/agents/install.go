@@ -2,6 +2,7 @@ package agents
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,8 +12,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 )
+
+// ownerAnnotation of the agents' namespace is JSON.
+const ownerAnnotation = "relapse.dev/owner"
 
 const (
 	// installLimit is how long the agents may take until they run on every node, or are gone; installEvery is how often that is looked at.
@@ -20,9 +25,10 @@ const (
 	installEvery = 200 * time.Millisecond
 )
 
-// Install makes the DaemonSet, or changes it to this image, and returns when its agents run on every node.
-func Install(ctx context.Context, client kubernetes.Interface, image string, progress func(string)) error {
-	if err := apply(ctx, client, image); err != nil {
+// Install makes the DaemonSet, or changes it to this image, and returns when its agents run on every node. Owner is whose they are from now
+// on: see runstate.Self.
+func Install(ctx context.Context, client kubernetes.Interface, image string, owner map[string]string, progress func(string)) error {
+	if err := errors.Join(own(ctx, client, owner), apply(ctx, client, image)); err != nil {
 		return fmt.Errorf("install the agents: %w", err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("limit of %s", installLimit))
@@ -52,15 +58,32 @@ func Install(ctx context.Context, client kubernetes.Interface, image string, pro
 	}
 }
 
+// own creates the Namespace, or says on it whose the agents are now.
+func own(ctx context.Context, client kubernetes.Interface, owner map[string]string) error {
+	text, err := json.Marshal(owner)
+	if err != nil {
+		return err
+	}
+	object := namespaceObject()
+	object.Annotations = map[string]string{ownerAnnotation: string(text)}
+	_, err = client.CoreV1().Namespaces().Create(ctx, object, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": object.Annotations}})
+	if err != nil {
+		return err
+	}
+	_, err = client.CoreV1().Namespaces().Patch(ctx, Namespace, types.MergePatchType, patch, metav1.PatchOptions{})
+	return err
+}
+
 // apply creates what is not there yet, and updates the DaemonSet where it is.
 func apply(ctx context.Context, client kubernetes.Interface, image string) error {
-	if _, err := client.CoreV1().Namespaces().Create(ctx, namespaceObject(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	if _, err := client.CoreV1().ServiceAccounts(Namespace).Create(ctx, accountObject(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
 	}
-	if _, err := client.CoreV1().ServiceAccounts(namespace).Create(ctx, accountObject(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return err
-	}
-	sets := client.AppsV1().DaemonSets(namespace)
+	sets := client.AppsV1().DaemonSets(Namespace)
 	_, err := sets.Create(ctx, daemonSet(image), metav1.CreateOptions{})
 	if !apierrors.IsAlreadyExists(err) {
 		return err
@@ -77,7 +100,7 @@ func apply(ctx context.Context, client kubernetes.Interface, image string) error
 
 // state says what is not as it should be yet, or nothing.
 func state(ctx context.Context, client kubernetes.Interface) (string, error) {
-	set, err := client.AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})
+	set, err := client.AppsV1().DaemonSets(Namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return "", err
 	}
@@ -130,16 +153,24 @@ func waitingFor(pod corev1.Pod) string {
 	return ""
 }
 
-// Installed is whether the agents' namespace is there.
-func Installed(ctx context.Context, client kubernetes.Interface) (bool, error) {
-	_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+// Installed is whether the agents' namespace is there, and whose they are, where it says that.
+func Installed(ctx context.Context, client kubernetes.Interface) (owner map[string]string, there bool, err error) {
+	object, err := client.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return nil, false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return nil, false, err
+	}
+	if text := object.Annotations[ownerAnnotation]; text != "" {
+		if err := json.Unmarshal([]byte(text), &owner); err != nil {
+			return nil, true, fmt.Errorf("namespace %s: annotation %s: %w", Namespace, ownerAnnotation, err)
+		}
+	}
+	return owner, true, nil
 }
 
-// Uninstall takes the agents away, and their namespace, and returns when they are gone. What is not there is gone already.
+// Uninstall takes the agents away, and their Namespace, and returns when they are gone. What is not there is gone already.
 func Uninstall(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("limit of %s", installLimit))
 	defer cancel()
@@ -153,7 +184,7 @@ func Uninstall(ctx context.Context, client kubernetes.Interface) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("take the agents away: namespace %s is still there: %w", namespace, errors.Join(err, context.Cause(ctx)))
+			return fmt.Errorf("take the agents away: namespace %s is still there: %w", Namespace, errors.Join(err, context.Cause(ctx)))
 		}
 	}
 }
@@ -163,7 +194,7 @@ var errGone = errors.New("gone")
 
 // removeOnce goes one step further. The namespace goes last: while there are pods in it, it is looked at again after many seconds only.
 func removeOnce(ctx context.Context, client kubernetes.Interface) error {
-	err := client.AppsV1().DaemonSets(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	err := client.AppsV1().DaemonSets(Namespace).Delete(ctx, name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return err
 	}
@@ -174,7 +205,7 @@ func removeOnce(ctx context.Context, client kubernetes.Interface) error {
 	if len(pods) > 0 {
 		return fmt.Errorf("%d of its pods are there", len(pods))
 	}
-	err = client.CoreV1().Namespaces().Delete(ctx, namespace, metav1.DeleteOptions{})
+	err = client.CoreV1().Namespaces().Delete(ctx, Namespace, metav1.DeleteOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return errGone

@@ -105,7 +105,7 @@ func TestClaim(t *testing.T) {
 	claim, err := Claim("dev")
 	g.Expect(err).NotTo(HaveOccurred())
 	_, err = Claim("relapse-dev")
-	g.Expect(err).To(MatchError("cluster relapse-dev: cluster-relapse-dev is used by another run"))
+	g.Expect(err).To(MatchError("cluster relapse-dev: cluster-relapse-dev is used by another run: the lock is held"))
 	g.Expect(claim.Close()).To(Succeed())
 	claim, err = Claim("relapse-dev")
 	g.Expect(err).NotTo(HaveOccurred())

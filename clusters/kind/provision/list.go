@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
@@ -26,6 +27,9 @@ type Summary struct {
 	instance string
 	owner    map[string]string
 }
+
+// InUse is whether the cluster goes with a run, and that has not ended.
+func (s Summary) InUse() bool { return s.Run != "" && runstate.Lives(s.owner) }
 
 // What a cluster's fence is.
 const (

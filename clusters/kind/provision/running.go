@@ -21,7 +21,8 @@ func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.Ca
 		again := time.NewTicker(runningEvery)
 		defer again.Stop()
 		for ctx.Err() == nil {
-			if err := c.Running(ctx); err != nil && ctx.Err() == nil {
+			// That it could not be looked is no end.
+			if err := c.Running(ctx); errors.As(err, new(nodesEnded)) {
 				cancel(err)
 			}
 			select {
@@ -33,6 +34,11 @@ func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.Ca
 	return ctx, func() { cancel(nil) }
 }
 
+// nodesEnded are nodes that have ended, each with what the engine says of it.
+type nodesEnded []string
+
+func (n nodesEnded) Error() string { return strings.Join(n, "\n") }
+
 // Running is an error that names the nodes whose containers have ended.
 func (c *Cluster) Running(ctx context.Context) error {
 	text, err := c.engine.Run(ctx, "ps", "--all", "--filter", "label="+undo.LabelKindCluster+"="+c.Spec.Name, "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
@@ -40,18 +46,21 @@ func (c *Cluster) Running(ctx context.Context) error {
 		return err
 	}
 	var there []string
-	var errs []error
+	var ended nodesEnded
 	for line := range strings.Lines(text) {
 		fields := strings.Split(strings.TrimSpace(line), "\t")
 		there = append(there, fields[0])
 		if len(fields) == 3 && (fields[1] == "exited" || fields[1] == "dead") {
-			errs = append(errs, fmt.Errorf("node %s has ended: %s", fields[0], fields[2]))
+			ended = append(ended, fmt.Sprintf("node %s has ended: %s", fields[0], fields[2]))
 		}
 	}
 	for _, n := range c.Nodes {
 		if !slices.Contains(there, n.Container) {
-			errs = append(errs, fmt.Errorf("node %s is gone", n.Container))
+			ended = append(ended, fmt.Sprintf("node %s is gone", n.Container))
 		}
 	}
-	return errors.Join(errs...)
+	if len(ended) > 0 {
+		return ended
+	}
+	return nil
 }
