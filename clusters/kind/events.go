@@ -8,8 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
+	informers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -18,12 +17,7 @@ import (
 // followEvents hears the cluster's events from now on, each as an event of its reason: FailedScheduling, NodeNotReady. Where a fault cuts
 // the way to the API server off, the informer goes on when it is back.
 func (k *Kind) followEvents(ctx context.Context, hear func(history.Log)) error {
-	events := k.cluster.Client.CoreV1().Events(metav1.NamespaceAll)
-	source := &cache.ListWatch{
-		ListWithContextFunc:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return events.List(ctx, o) },
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) { return events.Watch(ctx, o) },
-	}
-	informer := cache.NewSharedInformer(source, &corev1.Event{}, 0)
+	informer := informers.NewEventInformer(k.cluster.Client, metav1.NamespaceAll, 0, cache.Indexers{})
 	tell := func(object any) {
 		if e, ok := object.(*corev1.Event); ok {
 			hear(eventLine(e))
