@@ -43,7 +43,9 @@ func TestEventsAreToldOnce(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 	}
 	for _, want := range []string{"New", "New", "Last"} {
-		g.Eventually(heard).Should(Receive(Equal(want)))
+		var next string
+		g.Eventually(heard).Should(Receive(&next))
+		g.Expect(next).To(Equal(want))
 	}
 	cancel()
 	g.Eventually(ended).Should(Receive())
