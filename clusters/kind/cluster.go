@@ -59,18 +59,20 @@ func (k *Kind) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster
 	}
 	c := k.workload(spec)
 	if err := c.up(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), c.abandon(ctx))
+		closed := c.takeDown(ctx)
+		if ctx.Err() == nil { // else there is nobody whom it would concern
+			k.judge(ctx, closed)
+		}
+		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), closed)
 	}
 	return c, nil
 }
 
-// abandon takes away what there is of a workload that was never complete. The cluster may be why.
-func (c *cluster) abandon(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), abandonLimit, fmt.Errorf("limit of %s", abandonLimit))
+// takeDown closes a workload whatever has become of ctx, and not for ever.
+func (c *cluster) takeDown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), takeDownLimit, fmt.Errorf("limit of %s", takeDownLimit))
 	defer cancel()
-	err := c.close(ctx)
-	c.kind.judge(ctx, err)
-	return err
+	return c.close(ctx)
 }
 
 func (k *Kind) workload(spec clusters.Spec) *cluster {

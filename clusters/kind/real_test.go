@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +91,16 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g.Expect(c.Close(ctx)).To(Succeed())
 		after, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
 		g.Expect(after.Data, err).To(Equal(before.Data))
+		g.Expect(left()).To(Equal([]string{"the agents"}))
+		g.Expect(k.condemned).To(BeEmpty())
+	})
+
+	t.Run("a workload that collides", func(t *testing.T) {
+		g := NewWithT(t)
+		colliding := spec
+		colliding.Workload = append(slices.Clip(spec.Workload), given("Service", "kubernetes", `{"ports":[{"port":80}]}`))
+		_, err := k.Create(ctx, colliding)
+		g.Expect(err).To(MatchError(ContainSubstring("Service kubernetes is there already, and no workload has made it")))
 		g.Expect(left()).To(Equal([]string{"the agents"}))
 		g.Expect(k.condemned).To(BeEmpty())
 	})

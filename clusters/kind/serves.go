@@ -25,7 +25,7 @@ const checkName = "relapse-check"
 // serves sees for itself that a cluster works: on every node a pod connects, by its name, to a Service of pods on all nodes.
 func (k *Kind) serves(ctx context.Context) (err error) {
 	c := k.workload(clusters.Spec{Run: checkName, Nodes: len(k.cluster.Nodes)})
-	defer func() { err = errors.Join(err, c.close(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, c.takeDown(ctx)) }()
 	objects := []any{map[string]any{
 		"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": checkName},
 		"spec": map[string]any{"selector": map[string]any{"app": checkName}, "ports": []any{map[string]any{"port": 80, "targetPort": 8080}}},

@@ -15,9 +15,9 @@ const (
 	settleLimit = 30 * time.Second
 	// sameLimit is how long the nodes may take to look as before when a workload has gone.
 	sameLimit = 45 * time.Second
-	// abandonLimit is how long what there is of a workload may take to be gone, and the nodes to look as before.
-	abandonLimit = 3 * time.Minute
-	lookEvery    = 200 * time.Millisecond
+	// takeDownLimit is how long what there is of a workload may take to be gone.
+	takeDownLimit = 2 * time.Minute
+	lookEvery     = 200 * time.Millisecond
 )
 
 // eventually is a wait for something of the cluster, which ends with the reason where a node of it has ended.
