@@ -198,6 +198,14 @@ func (k *Kind) install(ctx context.Context) error {
 	return nil
 }
 
+// uninstall takes the agents away, and their namespace. That stays where it holds what has not come back yet.
+func (k *Kind) uninstall(ctx context.Context) error {
+	if err := k.restoreFormers(ctx); err != nil {
+		return err
+	}
+	return agents.Uninstall(ctx, k.cluster.Client)
+}
+
 // dial starts an agent on a node: command RUN PLACE, or command ID RUN PLACE for what is in a container.
 func (k *Kind) dial(ctx context.Context, node provision.Node, place, run string, command ...string) (*agent.Conn, error) {
 	args := append(slices.Clone(command), run, place)
@@ -221,7 +229,7 @@ func (k *Kind) Close(ctx context.Context) error {
 	k.nodes = nil
 	if k.claim != nil {
 		if k.cluster != nil && k.objects != nil {
-			errs = append(errs, agents.Uninstall(ctx, k.cluster.Client))
+			errs = append(errs, k.uninstall(ctx))
 		}
 		errs = append(errs, k.claim.Close())
 		k.claim = nil

@@ -28,7 +28,11 @@ const (
 // Install makes the DaemonSet, or changes it to this image, and returns when its agents run on every node. Owner is whose they are from now
 // on: see runstate.Self.
 func Install(ctx context.Context, client kubernetes.Interface, image string, owner map[string]string, progress func(string)) error {
-	if err := errors.Join(own(ctx, client, owner), apply(ctx, client, image)); err != nil {
+	err := own(ctx, client, owner)
+	if err == nil {
+		err = apply(ctx, client, image)
+	}
+	if err != nil {
 		return fmt.Errorf("install the agents: %w", err)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("limit of %s", installLimit))
@@ -58,7 +62,7 @@ func Install(ctx context.Context, client kubernetes.Interface, image string, own
 	}
 }
 
-// own creates the Namespace, or says on it whose the agents are now.
+// own creates the namespace, or says on it whose the agents are now.
 func own(ctx context.Context, client kubernetes.Interface, owner map[string]string) error {
 	text, err := json.Marshal(owner)
 	if err != nil {
@@ -170,7 +174,7 @@ func Installed(ctx context.Context, client kubernetes.Interface) (owner map[stri
 	return owner, true, nil
 }
 
-// Uninstall takes the agents away, and their Namespace, and returns when they are gone. What is not there is gone already.
+// Uninstall takes the agents away, and their namespace, and returns when they are gone. What is not there is gone already.
 func Uninstall(ctx context.Context, client kubernetes.Interface) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("limit of %s", installLimit))
 	defer cancel()
