@@ -21,11 +21,12 @@ import (
 	"github.com/relapse-k8s/relapse/harness/runstate"
 )
 
-// aftermath is how long a run may still be there after its harness was killed; farewell is how long it may take to end in order.
-// The latter has some room, because the kernel has to free up to a million conntrack entries of four labs meanwhile.
+// aftermath is how long a run may still be there after its harness was killed; farewell is how long it may take to end in order. They
+// tell a run that ends from one that hangs, also on a busy machine: on a quiet one it takes up to 3 and 6 seconds, because the kernel has
+// to free up to a million conntrack entries of four labs meanwhile.
 const (
-	aftermath = 3 * time.Second
-	farewell  = 6 * time.Second
+	aftermath = 15 * time.Second
+	farewell  = 45 * time.Second
 )
 
 // killed is a way to run relapse, for as long as it takes at the most before it is killed.
