@@ -29,7 +29,7 @@ func (c *cluster) Apply(ctx context.Context, text []byte) error {
 	case err != nil:
 		return err
 	case !foreign:
-		if err := c.put(ctx, text); err != nil {
+		if err := c.putOwn(ctx, text); err != nil {
 			return err
 		}
 		return c.dialPods(ctx)

@@ -147,7 +147,7 @@ func (c *cluster) applyAll(ctx context.Context) error {
 	return nil
 }
 
-// put makes or replaces an object of the workload, and remembers it as it was given. What is there and of somebody else stays as it is.
+// put makes or replaces an object of the workload, unless one is there that is somebody else's.
 func (c *cluster) put(ctx context.Context, text []byte) error {
 	object, foreign, err := c.foreign(ctx, text)
 	switch {
@@ -156,6 +156,11 @@ func (c *cluster) put(ctx context.Context, text []byte) error {
 	case foreign:
 		return fmt.Errorf("%s is there already, and no workload has made it", object)
 	}
+	return c.putOwn(ctx, text)
+}
+
+// putOwn makes or replaces an object of the workload, and remembers it as it was given.
+func (c *cluster) putOwn(ctx context.Context, text []byte) error {
 	if err := errors.Join(checkKinds([][]byte{text})...); err != nil {
 		return err
 	}

@@ -2,9 +2,6 @@ package kind
 
 import (
 	"encoding/json"
-	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,36 +13,21 @@ import (
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/kind/provision/kindtest"
 	"github.com/relapse-k8s/relapse/clusters/local"
-	"github.com/relapse-k8s/relapse/harness/guard"
-	"github.com/relapse-k8s/relapse/harness/runstate"
 )
 
-// aCluster makes one that the provider finds there, and that goes with the test.
-func aCluster(t *testing.T) *Kind {
+// programs is the folder of relapse's own.
+func programs(t *testing.T) string {
 	t.Helper()
-	if os.Getenv("RELAPSE_TEST_KIND") == "" {
-		t.Skip("RELAPSE_TEST_KIND=1 lets it make a cluster of containers")
-	}
-	g := NewWithT(t)
-	t.Setenv(runstate.EnvDir, t.TempDir())
 	bin, err := local.FindPrograms("the test", "relapse-agent", "relapse-coredns")
-	g.Expect(err).NotTo(HaveOccurred())
-	state, err := runstate.New("test", nil)
-	g.Expect(err).NotTo(HaveOccurred())
-	guarding, err := guard.Start(t.Context(), filepath.Join(bin, "relapse-agent"), filepath.Join(state.Folder(), "guard.log"), state)
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { g.Expect(errors.Join(guarding.Close(), state.Close())).To(Succeed()) })
-	_, err = provision.Create(t.Context(), provision.Spec{Name: "relapse-provider", Nodes: 1}, guarding)
-	if errors.Is(err, clusters.ErrMissing) {
-		t.Skip(err)
-	}
-	g.Expect(err).NotTo(HaveOccurred())
-	return New(Options{Bin: bin, Cluster: "provider", Logs: t.TempDir()})
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return bin
 }
 
 func TestWorkloadsOnACluster(t *testing.T) {
-	k := aCluster(t)
+	kindtest.Cluster(t, "relapse-provider", 1, programs)
+	k := New(Options{Bin: programs(t), Cluster: "provider", Logs: t.TempDir()})
 	g := NewWithT(t)
 	ctx := t.Context()
 	g.Expect(k.Open(ctx)).To(Succeed())

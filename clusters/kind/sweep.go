@@ -80,7 +80,7 @@ func sweepStaying(ctx context.Context, name string, w io.Writer, dry bool) (left
 		_, _ = fmt.Fprintln(w, "would remove", left)
 		return left, nil
 	}
-	if err := errors.Join(k.sweep(ctx), k.uninstall(ctx)); err != nil {
+	if err := errors.Join(k.takeAway(ctx, runLabel), k.uninstall(ctx)); err != nil {
 		return "", fmt.Errorf("cluster %s: %w", name, err)
 	}
 	_, _ = fmt.Fprintln(w, "removed", left)

@@ -113,16 +113,15 @@ func deleteCluster(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	all, err := provision.List(ctx)
-	if err != nil {
-		return errors.Join(err, claim.Close())
+	s, _, err := provision.Find(ctx, name)
+	switch {
+	case err != nil:
+	case s.InUse():
+		err = fmt.Errorf("cluster %s is that of run %s, which has not ended", name, s.Run)
+	default:
+		err = provision.Delete(ctx, name)
 	}
-	for _, s := range all {
-		if s.Name == name && s.InUse() {
-			return errors.Join(fmt.Errorf("cluster %s is that of run %s, which has not ended", name, s.Run), claim.Close())
-		}
-	}
-	return errors.Join(provision.Delete(ctx, name), claim.Close())
+	return errors.Join(err, claim.Close())
 }
 
 // neededImage is an image in the list.

@@ -97,16 +97,14 @@ func (f *runFlags) fit(c *cobra.Command, list ...*scenario.Scenario) error {
 	if name == "" || os.Geteuid() != 0 { // who is not root is told of that
 		return nil
 	}
-	name = provision.FullName(name)
-	all, err := provision.List(c.Context())
-	if err != nil {
+	there, found, err := provision.Find(c.Context(), name)
+	switch {
+	case err != nil:
 		return coded{exitSkipped, err}
+	case !found:
+		return usagef("--cluster %s: there is no cluster %s; relapse cluster list lists them", f.cluster, provision.FullName(name))
 	}
-	at := slices.IndexFunc(all, func(s provision.Summary) bool { return s.Name == name })
-	if at < 0 {
-		return usagef("--cluster %s: there is no cluster %s; relapse cluster list lists them", f.cluster, name)
-	}
-	return f.fitTo(all[at], c.Flags().Changed("proxy"), list)
+	return f.fitTo(there, c.Flags().Changed("proxy"), list)
 }
 
 func (f *runFlags) fitTo(there provision.Summary, proxyGiven bool, list []*scenario.Scenario) error {

@@ -123,8 +123,8 @@ func (r *Run) Ownership() map[string]string {
 		name, value, _ := strings.Cut(pair, "=")
 		owner[name] = value
 	}
-	if here, err := procs.Pidns(0); err == nil {
-		owner[envPidns] = strconv.FormatUint(here, 10)
+	if here, err := ownPidns(); err == nil {
+		owner[envPidns] = here
 	}
 	return owner
 }
@@ -135,26 +135,39 @@ func Self() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	here, err := procs.Pidns(0)
-	return map[string]string{EnvHarness: fmt.Sprintf("%d/%d", self.PID, self.Start), envPidns: strconv.FormatUint(here, 10)}, err
+	here, err := ownPidns()
+	return map[string]string{EnvHarness: formatHarness(self), envPidns: here}, err
 }
 
 // Lives says whether the harness of what is labelled so is alive. One of another PID namespace is taken to be.
 func Lives(owner map[string]string) bool {
-	here, err := procs.Pidns(0)
-	if err != nil || owner[envPidns] != strconv.FormatUint(here, 10) {
+	if !isHere(owner) {
 		return true
 	}
 	harness, ok := parseHarness(owner[EnvHarness])
 	return ok && harness.Alive()
 }
 
+// ownPidns is the inode of this process's PID namespace, in decimal.
+func ownPidns() (string, error) {
+	here, err := procs.Pidns(0)
+	return strconv.FormatUint(here, 10), err
+}
+
+// isHere is whether the pid in an ownership means something in this PID namespace.
+func isHere(owner map[string]string) bool {
+	here, err := ownPidns()
+	return err == nil && owner[envPidns] == here
+}
+
 // Abandoned says whether what is labelled so belongs to a run that nobody looks after and that has no folder any more. Of other PID
 // namespaces nothing can be said.
 func Abandoned(owner map[string]string) bool {
-	here, err := procs.Pidns(0)
-	return err == nil && owner[envPidns] == strconv.FormatUint(here, 10) && owner[EnvDir] != "" && abandoned(owner, "")
+	return isHere(owner) && owner[EnvDir] != "" && abandoned(owner, "")
 }
+
+// formatHarness is how a harness is named in environments and labels; parseHarness reads it.
+func formatHarness(id procs.ID) string { return fmt.Sprintf("%d/%d", id.PID, id.Start) }
 
 func parseHarness(text string) (procs.ID, bool) {
 	pid, start, ok := strings.Cut(text, "/")

@@ -135,7 +135,7 @@ func (r *Run) Env() []string {
 	return []string{
 		EnvRun + "=" + r.ID,
 		EnvDir + "=" + r.dir,
-		fmt.Sprintf("%s=%d/%d", EnvHarness, r.Owner.Harness.PID, r.Owner.Harness.Start),
+		EnvHarness + "=" + formatHarness(r.Owner.Harness),
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,16 +26,13 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
-	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/kind/provision/kindtest"
 	"github.com/relapse-k8s/relapse/harness/agent"
 	"github.com/relapse-k8s/relapse/harness/fingerprint"
-	"github.com/relapse-k8s/relapse/harness/guard"
 	"github.com/relapse-k8s/relapse/harness/probes"
 	"github.com/relapse-k8s/relapse/harness/program"
 	"github.com/relapse-k8s/relapse/harness/readers"
-	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/site"
 )
 
@@ -54,22 +50,8 @@ type realCluster struct {
 
 func newRealCluster(t *testing.T) *realCluster {
 	t.Helper()
-	if os.Getenv("RELAPSE_TEST_KIND") == "" {
-		t.Skip("RELAPSE_TEST_KIND=1 lets it make a cluster of containers")
-	}
+	made := kindtest.Cluster(t, "relapse-agents", 2, bin)
 	g := NewWithT(t)
-	t.Setenv(runstate.EnvDir, t.TempDir())
-	state, err := runstate.New("test", nil)
-	g.Expect(err).NotTo(HaveOccurred())
-	guarding, err := guard.Start(t.Context(), filepath.Join(bin(t), "relapse-agent"), filepath.Join(state.Folder(), "guard.log"), state)
-	g.Expect(err).NotTo(HaveOccurred())
-	// The guard takes the cluster with it, also where this is killed.
-	t.Cleanup(func() { g.Expect(errors.Join(guarding.Close(), state.Close())).To(Succeed()) })
-	made, err := provision.Create(t.Context(), provision.Spec{Name: "relapse-agents", Nodes: 2}, guarding)
-	if errors.Is(err, clusters.ErrMissing) {
-		t.Skip(err)
-	}
-	g.Expect(err).NotTo(HaveOccurred())
 	kubeconfig, err := made.Kubeconfig(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	c := &realCluster{t: t, config: made.Config, client: made.Client, kubeconfig: filepath.Join(t.TempDir(), "kubeconfig"), image: build(t)}

@@ -54,6 +54,19 @@ func List(ctx context.Context) ([]Summary, error) {
 	return list(ctx, engine)
 }
 
+// Find is the one of a name, whole or short, among them.
+func Find(ctx context.Context, name string) (found Summary, there bool, err error) {
+	name = FullName(name)
+	all, err := List(ctx)
+	if err != nil {
+		return found, false, err
+	}
+	if i := slices.IndexFunc(all, func(s Summary) bool { return s.Name == name }); i >= 0 {
+		return all[i], true, nil
+	}
+	return found, false, nil
+}
+
 func list(ctx context.Context, engine undo.Engine) ([]Summary, error) {
 	found, err := networks(ctx, engine, "")
 	if err != nil {
