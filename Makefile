@@ -1,21 +1,23 @@
-# make alone says what there is to make.
+# make without a target lists the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help deps build node-image test test-go test-components test-scenarios test-kind scenario suite lint lint-code vuln fmt bench generate clean
 
-# The usual place of an installed Go that is not on the PATH yet.
-export PATH := $(PATH):/usr/local/go/bin
+# Where Go is usually installed, and where Debian has programs that are not on an ordinary user's PATH, such as nft.
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 # Where tests find the lab's programs.
 export RELAPSE_BIN := $(CURDIR)/bin
 
 GO         ?= go
 CLUSTER    ?= lab
 PROXY      ?= nftables
-# What test-kind runs, in which of kube-proxy's modes.
+# The scenarios that test-kind runs, and the modes of kube-proxy.
 KIND_PROXIES   ?= nftables iptables
 KIND_SCENARIOS ?= --all
 KUBERNETES ?= 1.36
-# Given for a release only: make build VERSION=v1.2.3
+# The race detector, which is slow: make test RACE= turns it off. It covers the test processes, not the programs in bin/.
+RACE       ?= -race
+# Only for a release: make build VERSION=v1.2.3
 VERSION    ?=
 module     := github.com/relapse-k8s/relapse
 components := clusters/lab/components
@@ -25,31 +27,31 @@ component_programs := bin/relapse-kube-proxy bin/relapse-coredns
 component_files    := $(components)/go.mod $(components)/go.sum $(shell find $(components) -name '*.go' ! -name '*_test.go')
 scenario_files     := $(sort $(wildcard scenarios/*.yaml))
 
-help: ## this list
+help: ## list the targets
 	@awk 'BEGIN {FS = ":[^#]*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo 'make exits with 2 whenever something failed; bin/relapse has exit codes that say what (README.md).'
+	@echo 'make always exits with 2 on failure; the exit codes of bin/relapse say what failed (README.md).'
 
-deps: ## install what is missing to build and run (as root, with apt-get), or say what is
+deps: ## install what is needed to build and run (as root, with apt-get), or list what is missing
 	@GO="$(GO)" .tools/deps
 
-build: ## the programs, into bin/
+build: ## build the programs into bin/
 	@$(GO) build -trimpath $(stamp) -o bin/relapse ./cmd/relapse
 	@CGO_ENABLED=1 $(GO) build -trimpath -tags netcgo -o bin/relapse-agent ./cmd/relapse-agent
 	@$(MAKE) --no-print-directory --silent $(component_programs)
 
-# Their own module is large: the go command alone takes seconds to find that nothing has changed.
+# Their module is large: the go command needs seconds just to find that nothing has changed.
 $(component_programs): bin/%: $(component_files)
 	@echo 'building $* (the first time takes minutes)'
 	@CGO_ENABLED=0 $(GO) -C $(components) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ ./cmd/$*
 	@touch $@
 
-node-image: ## an image for kind's nodes, of Go modules and Debian packages: [KUBERNETES=1.36] [OUT=FILE]
+node-image: ## build an image for kind's nodes from Go modules and Debian packages: [KUBERNETES=1.36] [OUT=FILE]
 	@GO="$(GO)" clusters/kind/nodeimage/build $(KUBERNETES) $(abspath $(OUT))
 
 scenario: ## run one scenario: NAME=dns-5s [CLUSTER=lab] [PROXY=nftables|iptables] [ARGS="--pause-at fault"]
 ifeq ($(NAME),)
-	@echo 'Which one? make scenario NAME=…' >&2
+	@echo 'name a scenario: make scenario NAME=…' >&2
 	@awk '$$1 == "id:" && !done[FILENAME]++ {id = $$2} $$1 == "title:" && !said[FILENAME]++ {sub(/^ *title: */, ""); printf "  %-24s %s\n", id, $$0}' $(scenario_files) >&2
 	@exit 2
 else
@@ -57,30 +59,36 @@ else
 	@bin/relapse run $(NAME) --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
 endif
 
-suite: ## run all scenarios side by side, with one page over their reports: [PROXY=…] [ARGS="--label dns"]
+suite: ## run all scenarios in parallel, with an overview of their reports: [PROXY=…] [ARGS="--label dns"]
 	@$(MAKE) --no-print-directory --silent deps build
 	@bin/relapse run --all --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
 
-test: deps build test-go test-components test-scenarios ## all tests, and every scenario of the lab for real
+test: deps build test-go test-components test-scenarios ## run all tests, and every scenario of the lab on the real kernel
 
-test-go: # without those that want the machine for themselves: they measure times, or kill runs
-	$(GO) test -timeout 15m $$($(GO) list ./... | grep -Ev '/(scenarios|harness/run)$$')
+# -trimpath makes a clone use what another has compiled, and the tests without the race detector what make build has.
+test := test -trimpath
+
+# Without the tests that measure times or kill runs: they need the machine for themselves. A program with the race detector sleeps for a
+# second before it exits, and tests start hundreds of them.
+test-go:
+	GORACE="atexit_sleep_ms=10 $$GORACE" $(GO) $(test) $(RACE) -short -timeout 30m $$($(GO) list ./... | grep -v '/scenarios$$')
 
 test-components:
-	$(GO) -C $(components) test -timeout 15m ./...
+	CGO_ENABLED=0 $(GO) -C $(components) $(test) -timeout 15m ./...
 
-test-scenarios:
-	$(GO) test -timeout 30m -count=1 ./harness/run
-	$(GO) test -timeout 45m -count=1 -v ./scenarios
+test-scenarios: # in their folders, so that what they print is seen at once
+	$(GO) -C harness/run $(test) -timeout 30m -count=1 -parallel 3 -run 'Lab|Kill'
+	$(GO) -C scenarios $(test) -timeout 45m -count=1
 
-test-kind: deps build ## the same on kind clusters, beside a container engine that runs: [KIND_SCENARIOS="dns-5s …"] [KIND_PROXIES="nftables iptables"]
-	@docker version >/dev/null 2>&1 || { echo 'No container engine answers. Start Docker, or on Debian and Ubuntu let one run for this alone:' >&2; echo '  sudo .ci/engine make test-kind' >&2; exit 1; }
+test-kind: deps build ## run the kind tests, and every scenario on kind; needs a running Docker: [KIND_SCENARIOS="dns-5s …"] [KIND_PROXIES="nftables iptables"]
+	@docker version >/dev/null 2>&1 || { echo 'Docker is not running. Start it, or on Debian and Ubuntu start one for this command only:' >&2; echo '  sudo .ci/engine make test-kind' >&2; exit 1; }
 	@$(MAKE) --no-print-directory node-image
-	@# One package after the other: they look at what there is in one engine.
-	RELAPSE_TEST_KIND=1 $(GO) test -p 1 -timeout 30m -count=1 ./clusters/kind/...
+	@# One package after the other: their tests count the containers of one engine.
+	RELAPSE_TEST_KIND=1 $(GO) $(test) -p 1 -timeout 30m -count=1 ./clusters/kind/...
+	RELAPSE_TEST_KIND=1 $(GO) -C scenarios $(test) -timeout 30m -count=1 -run Kind
 	@for proxy in $(KIND_PROXIES); do bin/relapse run $(KIND_SCENARIOS) --cluster kind --proxy $$proxy --out $${RELAPSE_RUNS:-runs} || exit 1; done
 
-lint: lint-code vuln ## golangci-lint and govulncheck
+lint: lint-code vuln ## run golangci-lint and govulncheck
 
 lint-code: bin/tools/golangci-lint
 	bin/tools/golangci-lint run
@@ -98,13 +106,13 @@ fmt: bin/tools/golangci-lint ## format the Go code
 	bin/tools/golangci-lint fmt
 	cd $(components) && $(CURDIR)/bin/tools/golangci-lint fmt --config $(CURDIR)/.golangci.yml
 
-bench: build ## ratios: a lab beside bare processes, packets with a hold beside packets without
+bench: build ## run benchmarks: a lab against bare processes, packets with and without a hold
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./clusters/lab
-	$(GO) test -run '^$$' -bench . ./faults/hold
+	$(GO) test -run '^$$' -bench . ./clusters/netfilter/hold
 
-generate: ## the scenarios' JSON schema, from the Go types
+generate: ## generate the scenarios' JSON schema from the Go types
 	$(GO) generate ./harness/schema
 
-clean: ## undo what runs have left on this machine, and remove bin/ (runs/ stays)
+clean: ## undo what runs left on this machine, and remove bin/ (runs/ is kept)
 	@if [ -x bin/relapse ]; then bin/relapse clean; fi
 	rm -rf bin

@@ -1,76 +1,38 @@
-// Package clusters says what a place to run scenarios on must be able to do. The lab and kind are such places.
+// Package clusters says what a cluster must be able to do so that scenarios can run on it. The lab and kind are two kinds of clusters.
 package clusters
 
 import (
 	"context"
 	"errors"
+	"fmt"
 
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/logs"
+	"github.com/relapse-k8s/relapse/clusters/offers"
 )
 
-// Offer is whether a cluster on this machine gives something that a scenario may need.
-type Offer struct {
-	OK bool `json:"ok"`
-	// Why says how that was found out; where OK is false it says what is missing and how to change that.
-	Why string `json:"why,omitempty"`
-}
-
-// Known names everything that can be needed or offered, with its meaning.
-var Known = map[string]string{
-	"nfqueue":                 "packets can be held in user space (NFQUEUE, by nft's queue statement or the xt target)",
-	"conntrack":               "connection tracking can be read and written through ctnetlink in a node's namespace",
-	"conntrack-clash-resolve": "the kernel repairs a clash of two unconfirmed UDP entries and counts that in clash_resolve (5.10 and later)",
-	"conntrack-late-segments": "TCP segments from before the window are translated, and not INVALID (6.1 and later)",
-	"conntrack-timeouts":      "conntrack time-outs can be set in a node's namespace",
-	"bridge-netfilter":        "bridged packets pass iptables and nftables (br_netfilter)",
-	"vxlan":                   "VXLAN devices can be made",
-	"kernel-log":              "the kernel log can be read",
-	"nflog":                   "packets can be logged to a program (NFLOG)",
-	"kernel-log-rule":         "rules can log packets to the kernel log (nf_log_syslog)",
-	"kernel-log-rule-silent":  "what a rule logs in a node's namespace does not get into the kernel log (net.netfilter.nf_log_all_netns=0)",
-	"proxy-iptables":          "kube-proxy runs in iptables mode",
-	"proxy-nftables":          "kube-proxy runs in nftables mode",
-	"network-policy":          "network policies are enforced",
-	"kubernetes":              "there is an API server, a scheduler and a kubelet on each node",
-	"nginx":                   "pods can run nginx",
-	"haproxy":                 "pods can run HAProxy",
-	"envoy":                   "pods can run Envoy",
-	"node":                    "pods can run Node.js",
-	"host-conntrack-max":      "nf_conntrack_max of the whole machine can be set (needs root outside any user namespace)",
-}
-
-// ProxyOffers are what follows from kube-proxy's mode.
-func ProxyOffers(mode string) map[string]Offer {
-	offers := map[string]Offer{}
-	for _, known := range []string{"iptables", "nftables"} {
-		offers["proxy-"+known] = Offer{OK: mode == known, Why: "kube-proxy runs in " + mode + " mode"}
-	}
-	return offers
-}
-
-// ErrMissing is in errors of Open that say what this machine lacks.
+// ErrMissing is in errors of Open that say what this machine does not have.
 var ErrMissing = errors.New("missing on this machine")
 
 // Provider makes clusters of one kind.
 type Provider interface {
 	// Name is lab or kind.
 	Name() string
-	// Offers probes what a cluster on this machine would offer, without leaving anything behind.
-	Offers(ctx context.Context) (map[string]Offer, error)
-	// Differences says where such a cluster differs from one in production, a sentence each.
+	// Offers probes what a cluster on this machine would offer, and leaves nothing behind.
+	Offers(ctx context.Context) (map[string]offers.Offer, error)
+	// Differences says how such a cluster differs from one in production, one sentence each.
 	Differences() []string
 	// Versions of the components that a cluster would run.
 	Versions(ctx context.Context) map[string]string
 	// Check says what is wrong with a workload for this provider, all at once, each with the object and the field's path.
 	Check(workload [][]byte) []error
-	// AtOnce is how many clusters there may be at one time, or 0 for as many as the machine bears.
+	// AtOnce is how many clusters may exist at one time, or 0 for as many as the machine can run.
 	AtOnce() int
-	// Open makes what all clusters of a run or suite share, and Close takes that away again. Nothing else is called before Open but
-	// Name and Check, and nothing after Close, which may be called without Open. On an error of Open nothing is left behind.
+	// Open makes what all clusters of a run or suite share, and Close removes it. Only Name and Check are called before Open, and
+	// nothing after Close, which may be called without Open. If Open fails, it leaves nothing behind.
 	Open(ctx context.Context) error
 	Close(ctx context.Context) error
-	// Create makes a cluster and returns when it serves. On an error nothing is left behind.
+	// Create makes a cluster and returns when it serves. If it fails, it leaves nothing behind.
 	Create(ctx context.Context, spec Spec) (Cluster, error)
 }
 
@@ -92,15 +54,34 @@ type Spec struct {
 	Workload [][]byte
 	// Logs is the folder for the logs of the cluster's programs.
 	Logs string
-	// Progress, where not nil, hears what is being waited for.
+	// Progress, if not nil, is called with what is being waited for.
 	Progress func(string)
-	// Note, where not nil, hears what the report should say of the making of the cluster.
+	// Note, if not nil, is called with what the report should say about the making of the cluster.
 	Note func(string)
 }
 
-// Cluster is a running cluster.
-type Cluster interface {
-	// Places lists everything that has an agent: node/NAME, pod/NAME, outside.
+// Step is a part of the making of a cluster.
+type Step struct {
+	What string
+	Do   func(context.Context) error
+}
+
+// Make takes one step after the other, and reports each before it begins.
+func (s Spec) Make(ctx context.Context, steps ...Step) error {
+	for _, step := range steps {
+		if s.Progress != nil {
+			s.Progress("making " + step.What)
+		}
+		if err := step.Do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.What, err)
+		}
+	}
+	return nil
+}
+
+// Places are what a cluster has agents at.
+type Places interface {
+	// Places lists them all: node/NAME, pod/NAME, outside.
 	Places() []string
 	// Resolve turns a selector into places: nodes, node-of/POD, pod/NAME (a Pod, or the Pods of a Deployment), outside.
 	Resolve(on string) ([]string, error)
@@ -108,32 +89,34 @@ type Cluster interface {
 	Agent(place string) *agent.Conn
 	// Enter is a command with which a person runs what follows it in a place.
 	Enter(place string) []string
-	// AddService adds a Service and returns its address when every node serves it. RemoveService takes it away.
-	AddService(ctx context.Context, service Service) (clusterIP string, err error)
-	RemoveService(ctx context.Context, namespace, name string) error
-	// Apply creates or replaces a Kubernetes object, given as JSON, and returns when the cluster acts on it. Delete takes one away.
-	// What is not there is deleted already. Object returns one as it was given, or nil where there is none: by its name alone where
-	// there are no namespaces.
+}
+
+// Cluster is a running cluster.
+type Cluster interface {
+	Places
+	// Apply creates or replaces a Kubernetes object, given as JSON, and returns when the cluster acts on it.
 	Apply(ctx context.Context, object []byte) error
-	Object(ctx context.Context, kind, namespace, name string) ([]byte, error)
+	// Delete deletes an object. One that is not there is deleted already.
 	Delete(ctx context.Context, kind, namespace, name string) error
-	// Follow hears the known lines of what the cluster's programs and network policies say, until ctx ends.
-	Follow(ctx context.Context, hear func(history.Log)) error
-	// CoreDNS starts CoreDNS with a Corefile in the namespace of a place. StopCoreDNS ends it.
-	CoreDNS(ctx context.Context, place, name, corefile string) error
-	StopCoreDNS(ctx context.Context, place, name string) error
-	// Settle lets programs finish what they put off, such as removing rules that nothing leads to any more.
+	// Object returns an object as the cluster has it now, or nil if there is none.
+	Object(ctx context.Context, kind, namespace, name string) ([]byte, error)
+	// Keep writes down what an object is, and returns how to make it so again. It is called before Apply and Delete. On a cluster
+	// that outlives this process, what is written down does too.
+	Keep(ctx context.Context, kind, namespace, name string) (restore func(context.Context) error, err error)
+	// Follow reports the known lines of the logs of programs and network policies, until ctx ends.
+	Follow(ctx context.Context, report func(logs.Line)) error
+	// Settle lets programs finish what they put off, such as removing rules that are not used any more.
 	Settle(ctx context.Context) error
-	// Interrupt ends the agents, so that nobody waits for what they are at any more. Close still has to be called.
+	// Interrupt ends the agents, so that nobody waits for them any more. Close still has to be called.
 	Interrupt()
-	// Close takes the cluster away and returns when nothing of it is left.
+	// Close deletes the cluster and returns when nothing of it is left.
 	Close(ctx context.Context) error
 }
 
-// Witness is a cluster that can show what people would look at there, beside the commands that a scenario names.
+// Witness is a cluster that can show what people would look at, besides the output of the commands that a scenario names.
 type Witness interface {
-	// Witness returns texts by title: what kubectl would print, metrics, and a look from inside a pod that has the failure. Pods are
-	// the places of those that notice it.
+	// Witness returns what kubectl would print, metrics, and a look from inside a pod that has the failure. Pods are the places of
+	// the pods whose probes see it.
 	Witness(ctx context.Context, pods []string) ([]Exhibit, error)
 }
 
@@ -143,16 +126,16 @@ type Orchestrated interface {
 	AwaitNodes(ctx context.Context, ready bool) error
 	// NotReady is how many nodes are not.
 	NotReady(ctx context.Context) (int, error)
-	// CountPods says how many of the pods that a label selector selects are pending, and how many run.
+	// CountPods counts the pods that a label selector selects: how many are pending, and how many run.
 	CountPods(ctx context.Context, namespace, selector string) (pending, running int, err error)
-	// DeletePods deletes the pods of a namespace that a label selector selects, and returns when they have gone.
+	// DeletePods deletes the pods of a namespace that a label selector selects, and returns when they are gone.
 	DeletePods(ctx context.Context, namespace, selector string) error
 }
 
-// Renewed is a cluster whose own pods may be replaced in the course of a scenario, as DNS's are when they are deleted.
+// Renewed is a cluster whose own pods may be replaced during a scenario, as CoreDNS's are when they are deleted.
 type Renewed interface {
-	// Renewed says which were, for the report, or nothing, and which differences of nodes follow from that: the new pods have other
-	// addresses and links.
+	// Renewed says for the report which pods were replaced, or nothing, and which differences of nodes follow from that: the new pods
+	// have other addresses and links.
 	Renewed(ctx context.Context) (what string, follows func(difference string) bool, err error)
 }
 
@@ -161,18 +144,4 @@ type Exhibit struct {
 	// Title is the command as people would type it; On is the place, or cluster.
 	Title, On string
 	Text      string
-}
-
-// Service is a Service of type ClusterIP that a change adds.
-type Service struct {
-	Namespace, Name string
-	Selector        map[string]string
-	Ports           []Port
-}
-
-// Port of a Service; its target port is the same.
-type Port struct {
-	Name     string
-	Protocol string // TCP or UDP
-	Port     int32
 }

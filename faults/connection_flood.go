@@ -9,19 +9,21 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
 // ConnectionFlood opens TCP connections without a pause, as a client without a connection pool does: each is opened, gets an
 // answer, is closed, and stays in the conntrack table for a while.
 type ConnectionFlood struct {
-	// To is host:port of a server that answers what it is sent. A name is looked up once, at the start.
+	// To is host:port of an echo server. A name is looked up once, at the start.
 	To string `json:"to"`
 	// Burst is how many connections are made at once at the start.
 	Burst int `json:"burst,omitempty" jsonschema:"minimum=0,maximum=100000"`
-	// Rate is how many connections a second are begun after that.
+	// Rate is how many connections are started each second after that.
 	Rate int `json:"rate" jsonschema:"minimum=1,maximum=5000"`
-	// KeepOpen leaves the connections open, as a client that leaks them does. The kernel's garbage collector throws closed
-	// connections out of a table that is more than 95% full, and leaves open ones alone.
+	// KeepOpen leaves the connections open, as a client that leaks them does. The kernel's garbage collector removes closed connections from
+	// a table that is more than 95% full, but not open ones.
 	// Source: linux net/netfilter/nf_conntrack_core.c (gc_worker), nf_conntrack_proto_tcp.c (nf_conntrack_tcp_can_early_drop).
 	KeepOpen bool `json:"keepOpen,omitempty"`
 
@@ -33,13 +35,16 @@ type ConnectionFlood struct {
 }
 
 const (
-	// floodParallel bounds the connections that are under way at once.
+	// floodParallel limits the connections that are opened at the same time.
 	floodParallel = 256
-	// dialTimeout bounds the opening of a connection, answerTimeout the rest. One that is open is never broken off in haste: its
-	// entry would be gone in ten seconds instead of two minutes.
+	// dialTimeout limits the opening of a connection, answerTimeout the rest. An open connection is not aborted early, because its entry
+	// would then expire after ten seconds instead of two minutes.
 	dialTimeout   = 500 * time.Millisecond
 	answerTimeout = 3 * time.Second
 )
+
+// Validate checks the form of the address.
+func (c *ConnectionFlood) Validate() error { return hostPort("to", c.To) }
 
 // Apply makes the burst, and starts the rest.
 func (c *ConnectionFlood) Apply(ctx context.Context, ns *Namespace) error {
@@ -111,7 +116,7 @@ func (c *ConnectionFlood) one(ctx context.Context) {
 	c.kept = append(c.kept, conn)
 }
 
-// exchange opens a connection, sends a line and waits until it comes back.
+// exchange opens a connection, sends a line and waits for its echo.
 func exchange(ctx context.Context, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -129,7 +134,16 @@ func exchange(ctx context.Context, address string) (net.Conn, error) {
 	return conn, nil
 }
 
-// Readings: attempts is how many connections were begun, opened how many got their answer, failed how many did not.
+// Keys are its numbers.
+func (*ConnectionFlood) Keys() units.Keys {
+	return units.Keys{
+		"attempts": {Means: "connections that were started"},
+		"opened":   {Means: "connections that got their answer"},
+		"failed":   {Means: "connections that did not"},
+	}
+}
+
+// Readings are the numbers so far.
 func (c *ConnectionFlood) Readings(context.Context) (map[string]float64, error) {
 	return map[string]float64{
 		"attempts": float64(c.attempts.Load()), "opened": float64(c.opened.Load()), "failed": float64(c.failed.Load()),

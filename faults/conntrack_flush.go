@@ -7,19 +7,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/relapse-k8s/relapse/faults/ctnetlink"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/ctnetlink"
 )
 
-// ConntrackFlush deletes the entries of one class of flows once, as conntrack -D with a filter does. What was deleted does not
-// come back; flows make new entries as they go on. Undoing it deletes the class once more, so that no entry made meanwhile, with
-// a time-out that has been taken back since, outlives the remedy.
+// ConntrackFlush deletes the entries of one class of flows once, as conntrack -D with a filter does. Deleted entries are not restored;
+// flows that continue get new entries. Undoing it deletes the class once more, so that no entry from the time of the remedy, with the
+// remedy's time-out, outlives it.
 type ConntrackFlush struct {
 	// Protocol of the flows.
 	Protocol string `json:"protocol" jsonschema:"enum=udp,enum=tcp"`
 	// Port is the destination port of the original direction.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
-	// PutBack has undoing it put back the entries that were deleted, in place of deleting once more: where the failure lies in an
-	// entry that no packet would make again. An entry whose flow has a new one stays away.
+	// PutBack restores the deleted entries when the change is undone, instead of deleting once more. It is for failures that consist of an
+	// entry which no packet would create again. An entry is not restored if its flow has a new one.
 	PutBack bool `json:"putBack,omitempty"`
 
 	taken   []ctnetlink.Entry
@@ -64,7 +65,12 @@ func (c *ConntrackFlush) putBack(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Readings: deleted is how many entries were deleted.
+// Keys are its numbers.
+func (*ConntrackFlush) Keys() units.Keys {
+	return units.Keys{"deleted": {Means: "entries that were deleted"}}
+}
+
+// Readings: the entries were deleted once.
 func (c *ConntrackFlush) Readings(context.Context) (map[string]float64, error) {
 	return map[string]float64{"deleted": float64(c.deleted)}, nil
 }

@@ -9,9 +9,9 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 
-	"github.com/relapse-k8s/relapse/faults/ctnetlink"
-	"github.com/relapse-k8s/relapse/harness/undo"
-	"github.com/relapse-k8s/relapse/harness/undo/nstest"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/ctnetlink"
 )
 
 func TestFlushPutsBackWhatHasNoNewEntry(t *testing.T) {

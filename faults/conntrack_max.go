@@ -5,22 +5,23 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/relapse-k8s/relapse/harness/readers"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
-// ConntrackMax sets nf_conntrack_max, which holds for every network namespace of the machine. It is refused while a
-// namespace that is not the run's own has more entries than that, and while another run is under way.
+// ConntrackMax sets nf_conntrack_max, which applies to every network namespace of the machine. It is refused if a namespace outside this
+// run has more entries than that, and while another run is active.
 type ConntrackMax struct {
 	// Value is the new limit, in entries.
-	Value int `json:"value" jsonschema:"minimum=1"`
+	Value int `json:"value" jsonschema:"minimum=1,maximum=2147483647"`
 }
 
 const conntrackMaxKey = "net.netfilter.nf_conntrack_max"
 
 // Apply sets the limit.
 func (c *ConntrackMax) Apply(ctx context.Context, ns *Namespace) error {
-	// Only one run at a time may change the machine. A fault and its remedy are of one run, and share the lock.
+	// Only one run at a time may change the machine. A fault and its remedy belong to one run, and share the lock.
 	if err := hostLock.take(ctx, ns); err != nil {
 		return err
 	}
@@ -36,10 +37,15 @@ func (c *ConntrackMax) Apply(ctx context.Context, ns *Namespace) error {
 			return fmt.Errorf("refused: the network namespace net:[%d] of process %d (%s) has %d conntrack entries, more than the new limit of %d", n.Netns, n.PID, n.Command, n.Entries, c.Value)
 		}
 	}
-	return ns.Scope.SetSysctl(conntrackMaxKey, strconv.Itoa(c.Value))
+	return setSysctl(ns, conntrackMaxKey, strconv.Itoa(c.Value))
 }
 
-// Readings: max is the limit now.
+// Keys are its numbers.
+func (*ConntrackMax) Keys() units.Keys {
+	return units.Keys{"max": {Means: "the limit now", Kind: units.Gauge}}
+}
+
+// Readings reads the limit.
 func (c *ConntrackMax) Readings(context.Context) (map[string]float64, error) {
 	text, err := undo.ReadSysctl(conntrackMaxKey)
 	if err != nil {

@@ -11,20 +11,21 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/relapse-k8s/relapse/faults/ctnetlink"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/ctnetlink"
 )
 
-// ConntrackOccupy fills a node's own conntrack table through ctnetlink, up to the limit or short of it: a tiny table, without
-// touching the limit, which belongs to the whole machine.
+// ConntrackOccupy fills a node's own conntrack table through ctnetlink, completely or except for some entries. It has the effect of a
+// small table, without changing the limit, which applies to the whole machine.
 type ConntrackOccupy struct {
-	// Leave is how many entries stay free.
-	Leave int `json:"leave" jsonschema:"minimum=0"`
-	// Unreplied makes entries of flows that never had an answer, which the kernel throws out when the table is full.
+	// Leave is how many entries are left free.
+	Leave int `json:"leave" jsonschema:"minimum=0,maximum=2147483647"`
+	// Unreplied creates entries of flows that never had an answer, which the kernel evicts when the table is full.
 	Unreplied bool `json:"unreplied,omitempty"`
 
-	// Refill is how many entries a second are made again when some have gone: idle connections that pile up. Each gets the
-	// time-out that established connections have at that moment. Default: none.
+	// Refill is how many expired or deleted entries are created again each second, as if idle connections piled up. Each gets the current
+	// time-out of established connections. Default: none.
 	Refill int `json:"refill,omitempty" jsonschema:"minimum=0,maximum=200000"`
 
 	table   *ctnetlink.Conn
@@ -37,13 +38,13 @@ type ConntrackOccupy struct {
 const (
 	// occupyMark marks the entries, so that exactly they can be deleted.
 	occupyMark uint32 = 0x52454c50
-	// refillEvery is how often what has gone is made up for.
+	// refillEvery is how often missing entries are created again.
 	refillEvery = 20 * time.Millisecond
-	// occupyRounds bounds how often the free space is looked at again, because other flows come and go meanwhile.
+	// occupyRounds limits how often the free space is checked again: other flows begin and end meanwhile.
 	occupyRounds = 20
 )
 
-// Apply fills the table, and goes on filling it where Refill says so.
+// Apply fills the table, and keeps filling it if Refill is set.
 func (c *ConntrackOccupy) Apply(ctx context.Context, ns *Namespace) error {
 	table, err := ctnetlink.Open()
 	if err != nil {
@@ -102,7 +103,7 @@ func (c *ConntrackOccupy) goOn(ns *Namespace) error {
 
 // fill makes at most so many entries, and returns how many places were free before.
 func (c *ConntrackOccupy) fill(ctx context.Context, most int) (free int, err error) {
-	if free, err = c.free(ctx); err != nil || free <= c.Leave {
+	if free, err = room(ctx, c.table); err != nil || free <= c.Leave {
 		return free, err
 	}
 	timeout, err := establishedTimeout()
@@ -115,12 +116,12 @@ func (c *ConntrackOccupy) fill(ctx context.Context, most int) (free int, err err
 	c.entries.Add(int64(filled.Made))
 	c.next = (c.next + n) % (1 << 24)
 	if errors.Is(err, syscall.ENOMEM) {
-		err = nil // others were faster; the next look tells
+		err = nil // others were faster; the next round checks again
 	}
 	return free, err
 }
 
-// establishedTimeout is what the kernel would give a connection.
+// establishedTimeout is the kernel's time-out for an established connection.
 func establishedTimeout() (time.Duration, error) {
 	text, err := undo.ReadSysctl("net.netfilter.nf_conntrack_tcp_timeout_established")
 	if err != nil {
@@ -130,9 +131,10 @@ func establishedTimeout() (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, err
 }
 
-func (c *ConntrackOccupy) free(ctx context.Context) (int, error) {
-	count, err1 := c.table.Count(ctx)
-	limit, err2 := c.table.Max(ctx)
+// room is how many entries the table has room for.
+func room(ctx context.Context, table *ctnetlink.Conn) (int, error) {
+	count, err1 := table.Count(ctx)
+	limit, err2 := table.Max(ctx)
 	return limit - count, errors.Join(err1, err2)
 }
 
@@ -155,9 +157,28 @@ func (c *ConntrackOccupy) entry(n int, timeout time.Duration) ctnetlink.Entry {
 	return e
 }
 
-// Readings: entries is how many entries were made until now; filling is 1 while those that go are made up for.
-func (c *ConntrackOccupy) Readings(context.Context) (map[string]float64, error) {
-	readings := map[string]float64{"entries": float64(c.entries.Load()), "filling": 0}
+// Keys are its numbers.
+func (*ConntrackOccupy) Keys() units.Keys {
+	return units.Keys{
+		"entries": {Means: "entries that were created so far"},
+		"free":    {Means: "entries that the table has room for", Kind: units.Gauge},
+		"filling": {Means: "1 while missing entries are created again", Kind: units.Share},
+	}
+}
+
+// Readings looks at the table now.
+func (c *ConntrackOccupy) Readings(ctx context.Context) (map[string]float64, error) {
+	// A socket of its own: the other one is in use, and of no use any more if this reading is cancelled.
+	table, err := ctnetlink.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer table.Close()
+	free, err := room(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	readings := map[string]float64{"entries": float64(c.entries.Load()), "free": float64(free), "filling": 0}
 	if c.filling.Load() {
 		readings["filling"] = 1
 	}

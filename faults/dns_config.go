@@ -3,24 +3,30 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
-// DNSConfig changes a pod's resolv.conf as the kubelet would write it for that dnsConfig. The C library reads the file again
-// when it changes, so the pod goes on; on a real cluster a changed dnsConfig means new pods.
+// DNSConfig changes a pod's resolv.conf as the kubelet would write it for that dnsConfig. The C library reads the file again when it
+// changes, so the pod keeps running; on a real cluster a changed dnsConfig means new pods.
 type DNSConfig struct {
-	// Options to set, as resolv.conf writes them: ndots:2, single-request-reopen. One of the same name is replaced.
-	Options []string `json:"options"`
+	// Options to set, as in resolv.conf: ndots:2, single-request-reopen. An option of the same name is replaced.
+	Options []string `json:"options" jsonschema:"minItems=1"`
 }
 
 const resolvConf = "/etc/resolv.conf"
 
-// Validate refuses what would not be an option.
+// Validate refuses malformed options.
 func (c *DNSConfig) Validate() error {
 	for _, option := range c.Options {
-		if option == "" || strings.ContainsAny(option, " \t\n#;") {
-			return errors.New("an option is one word: name or name:value")
+		if err := oneLine("options", option); err != nil {
+			return err
+		}
+		if strings.ContainsAny(option, " \t#;") {
+			return errors.New("an option must be one word: name or name:value")
 		}
 	}
 	return nil
@@ -32,7 +38,11 @@ func (c *DNSConfig) Apply(_ context.Context, ns *Namespace) error {
 	if err != nil {
 		return err
 	}
-	return ns.Scope.SetFile(resolvConf, []byte(c.merge(string(before))), 0o644)
+	after := c.merge(string(before))
+	if after == string(before) {
+		return fmt.Errorf("%s has the options %s already, so setting them would change nothing", resolvConf, strings.Join(c.Options, " "))
+	}
+	return ns.Scope.SetFile(resolvConf, []byte(after), 0o644)
 }
 
 // merge keeps all lines but options, and puts one options line at the end.
@@ -64,7 +74,12 @@ func mergeOptions(before, add []string) []string {
 	return append(merged, add...)
 }
 
-// Readings: set is 1 while the file has every option.
+// Keys are its numbers.
+func (*DNSConfig) Keys() units.Keys {
+	return units.Keys{"set": {Means: "1 while the file has every option", Kind: units.Share}}
+}
+
+// Readings reads the file.
 func (c *DNSConfig) Readings(context.Context) (map[string]float64, error) {
 	now, err := os.ReadFile(resolvConf)
 	if err != nil {

@@ -6,18 +6,19 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
-	"github.com/relapse-k8s/relapse/harness/nftrule"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/nftrule"
 )
 
-// DropInvalid drops packets that conntrack holds for INVALID, like iptables -m conntrack --ctstate INVALID -j DROP.
+// DropInvalid drops packets that conntrack marks INVALID, like iptables -m conntrack --ctstate INVALID -j DROP.
 type DropInvalid struct {
-	// Chain is forward for packets that pass through, input for those to this namespace itself.
+	// Chain is forward for forwarded packets, or input for packets to this namespace itself.
 	Chain string `json:"chain" jsonschema:"enum=forward,enum=input"`
 
 	table string
 }
 
-// Apply installs the rule in a chain of its own, in front of the other filters.
+// Apply installs the rule in its own chain, before all other filters.
 func (c *DropInvalid) Apply(_ context.Context, ns *Namespace) error {
 	c.table = ns.Name
 	conn, table, err := ownTable(ns)
@@ -37,8 +38,10 @@ func (c *DropInvalid) Apply(_ context.Context, ns *Namespace) error {
 	return conn.Flush()
 }
 
-// Readings: packets is how many packets were dropped.
+// Keys are its numbers.
+func (*DropInvalid) Keys() units.Keys { return tableKeys("packets that were dropped") }
+
+// Readings reads the rules.
 func (c *DropInvalid) Readings(context.Context) (map[string]float64, error) {
-	packets, err := countPackets(c.table)
-	return map[string]float64{"packets": float64(packets)}, err
+	return tableReadings(c.table)
 }

@@ -1,67 +1,91 @@
-// Package faults holds every change that scenarios can make: faults and remedies are the same thing. A change is one file
-// and one line of the catalogue; the fields of its struct are its settings, and their comments are the schema's.
+// Package faults holds every change that scenarios can make: faults and remedies are the same thing. A change is one file and one line of
+// the catalogue. The fields of its struct are its settings, and their comments become the schema.
 package faults
 
 import (
 	"context"
 	"net/netip"
 
-	"github.com/relapse-k8s/relapse/harness/program"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+)
+
+// Entry is a change in the catalogue.
+type Entry struct {
+	// On are the kinds of place at which it can be made: node, pod, outside, host, cluster.
+	On []string
+	// New returns fresh settings.
+	New func() any
+}
+
+// Kinds of place: those that are network namespaces, those where connections end, and all at which an agent runs.
+var (
+	node, pod, host = []string{"node"}, []string{"pod"}, []string{"host"}
+	ends            = []string{"pod", "outside"}
+	namespaces      = []string{"node", "pod", "outside"}
+	anywhere        = []string{"node", "pod", "outside", "host"}
 )
 
 // Catalogue lists every change by the name that scenarios use.
-var Catalogue = map[string]func() any{
-	"cni-config-away":     func() any { return &CNIConfigAway{} },
-	"cni-config-back":     func() any { return &CNIConfigBack{} },
-	"connection-flood":    func() any { return &ConnectionFlood{} },
-	"conntrack-flush":     func() any { return &ConntrackFlush{} },
-	"conntrack-max":       func() any { return &ConntrackMax{} },
-	"conntrack-occupy":    func() any { return &ConntrackOccupy{} },
-	"delete-pods":         func() any { return &DeletePods{} },
-	"dns-config":          func() any { return &DNSConfig{} },
-	"drop-invalid":        func() any { return &DropInvalid{} },
-	"hold-fin":            func() any { return &HoldFIN{} },
-	"hold-pairs":          func() any { return &HoldPairs{} },
-	"install-cni":         func() any { return &InstallCNI{} },
-	"kubernetes-object":   func() any { return &KubernetesObject{} },
-	"log-drops":           func() any { return &LogDrops{} },
-	"masquerade":          func() any { return &Masquerade{} },
-	"no-cni":              func() any { return &NoCNI{} },
-	"nodelocal-addresses": func() any { return &NodeLocalAddresses{} },
-	"nodelocal-dnscache":  func() any { return &NodeLocalDNSCache{} },
-	"nothing":             func() any { return &Nothing{} },
-	"notrack":             func() any { return &NoTrack{} },
-	"reorder":             func() any { return &Reorder{} },
-	"restart-client":      func() any { return &RestartClient{} },
-	"restart-container":   func() any { return &RestartContainer{} },
-	"stray-segment":       func() any { return &StraySegment{} },
-	"sysctl":              func() any { return &Sysctl{} },
+var Catalogue = map[string]Entry{
+	"cni-config-away":     {node, func() any { return &CNIConfigAway{} }},
+	"cni-config-back":     {node, func() any { return &CNIConfigBack{} }},
+	"connection-flood":    {namespaces, func() any { return &ConnectionFlood{} }},
+	"conntrack-flush":     {namespaces, func() any { return &ConntrackFlush{} }},
+	"conntrack-max":       {host, func() any { return &ConntrackMax{} }},
+	"conntrack-occupy":    {namespaces, func() any { return &ConntrackOccupy{} }},
+	"dns-config":          {pod, func() any { return &DNSConfig{} }},
+	"drop-invalid":        {namespaces, func() any { return &DropInvalid{} }},
+	"hold-fin":            {ends, func() any { return &HoldFIN{} }},
+	"hold-pairs":          {namespaces, func() any { return &HoldPairs{} }},
+	"log-drops":           {node, func() any { return &LogDrops{} }},
+	"masquerade":          {node, func() any { return &Masquerade{} }},
+	"nodelocal-addresses": {node, func() any { return &NodeLocalAddresses{} }},
+	"nodelocal-cache":     {node, func() any { return &NodeLocalCache{} }},
+	"nothing":             {anywhere, func() any { return &Nothing{} }},
+	"notrack":             {namespaces, func() any { return &NoTrack{} }},
+	"reorder":             {namespaces, func() any { return &Reorder{} }},
+	"restart-client":      {pod, func() any { return &RestartClient{} }},
+	"restart-container":   {pod, func() any { return &RestartContainer{} }},
+	"stray-segment":       {ends, func() any { return &StraySegment{} }},
+	"sysctl":              {anywhere, func() any { return &Sysctl{} }},
 }
 
-// Change is made at one place, by the agent that lives there. A change to the cluster as a whole implements
-// site.ClusterChange instead.
+// Change is made at one place, by the agent of that place. A change to the cluster as a whole implements site.ClusterChange instead and
+// is in package clusterwide.
 type Change interface {
-	// Apply makes the change. Before each thing that it alters it writes down in ns.Scope how to undo it. What goes on after
-	// Apply has returned ends by a function in the scope, not with ctx.
+	// Apply makes the change. Before each step it writes to ns.Scope how to undo the step. Anything that continues after Apply has returned
+	// is ended by a function in the scope, not by ctx.
 	Apply(ctx context.Context, ns *Namespace) error
 }
 
-// Reporter is a change that says something of itself: numbers that prove that it is in effect.
+// Reporter is a change that reports numbers which prove its effect, beside units.Applied, which every change has. It also has a method
+// Keys() units.Keys with their meanings, against which scenarios are checked. All changes do, except Nothing, which has no effect.
 type Reporter interface {
 	Readings(ctx context.Context) (map[string]float64, error)
 }
 
-// Clients are the probes that an agent runs, as a change sees them.
-type Clients interface {
-	// Renew lets a probe go on without what it kept until now, such as its socket; back gives it that again.
-	Renew(id string) (back func() error, err error)
+// Meeter is a change that acts on single flows and says on which, so that the attempts that it met can be told from those that it missed.
+type Meeter interface {
+	// Meetings returns the flows since the last call, and the last error, if there was one.
+	Meetings() (met []changes.Meeting, trouble string)
 }
 
-// Namespace is the place where a change is made, as the change sees it.
+// Clients is a change's view of the probes that an agent runs.
+type Clients interface {
+	// Renew makes a probe continue without its state so far, such as its socket; back restores it.
+	Renew(id string) (back func() error, err error)
+	// Port is the source port of a probe's kept socket, or 0 if it has none.
+	Port(id string) uint16
+}
+
+// Namespace is a change's view of the place at which it is made.
 type Namespace struct {
 	// Scope of the undo list that belongs to the change.
 	Scope *undo.Scope
+	// Own starts programs of relapse's own, which end with the agent.
+	Own *program.Manager
 	// Programs of the place: a pod's are its containers.
 	Programs program.Keeper
 	// Clients are the agent's probes.

@@ -5,21 +5,26 @@ import (
 	"context"
 	"time"
 
-	"github.com/relapse-k8s/relapse/faults/hold"
-	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
+	"github.com/relapse-k8s/relapse/clusters/netfilter/hold"
 )
 
-// HoldFIN keeps what says that a TCP server has closed a connection from its client, until the client sends something more
-// and the server answers with a RST: the window in which a client uses a connection that is closed already, open every time.
-// A FIN that comes in one segment with data keeps the data back too. It is made where the server runs.
+// HoldFIN holds the segment with which a TCP server closes a connection, until the client sends more data and the server answers with a
+// RST. So the client always uses a connection that is already closed. If the FIN is in a segment with data, the data is held too. Make it
+// on the pod of the server.
 type HoldFIN struct {
 	// Port of the server.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
 	// MaxHold is how long a FIN waits for a RST. Default: 1s.
-	MaxHold scenario.Duration `json:"maxHold,omitempty"`
+	MaxHold units.Duration `json:"maxHold,omitempty"`
 
 	holding holding
 }
+
+// Validate limits the time.
+func (c *HoldFIN) Validate() error { return atMost("maxHold", c.MaxHold, longestHold) }
 
 // Apply arms it.
 func (c *HoldFIN) Apply(_ context.Context, ns *Namespace) error {
@@ -29,8 +34,18 @@ func (c *HoldFIN) Apply(_ context.Context, ns *Namespace) error {
 	return c.holding.start(ns, spec)
 }
 
-// Readings: armed is 1 while it is on; held counts the FINs that were held, released those that went behind a RST, timedOut
-// those that went when their time was up.
+// Meetings are the flows of which a FIN was held.
+func (c *HoldFIN) Meetings() (met []changes.Meeting, trouble string) { return c.holding.meetings() }
+
+// Keys are its numbers.
+func (*HoldFIN) Keys() units.Keys {
+	return holdingKeys(units.Keys{
+		"held": {Means: "FINs that were held"}, "released": {Means: "FINs that were released after a RST"},
+		"timedOut": {Means: "FINs that were released by their time-out"},
+	})
+}
+
+// Readings are the hold's numbers.
 func (c *HoldFIN) Readings(ctx context.Context) (map[string]float64, error) {
 	return c.holding.readings(ctx, func(s hold.Stats) map[string]float64 {
 		return map[string]float64{"held": float64(s.Kept), "released": float64(s.Groups), "timedOut": float64(s.ReleasedByTimeout)}

@@ -10,29 +10,32 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/relapse-k8s/relapse/faults/ctnetlink"
-	"github.com/relapse-k8s/relapse/faults/hold"
-	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
+	"github.com/relapse-k8s/relapse/clusters/netfilter/ctnetlink"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/hold"
 )
 
-// HoldPairs holds the first two packets that belong together until both are there, and releases them together. Between the
-// choice of a translation and its confirmation that is the window of a race in conntrack, open every time.
+// HoldPairs holds the first two packets of a pair until both are there, and releases them together. Between the choice of a translation
+// and its confirmation, this makes a race in conntrack happen every time.
 type HoldPairs struct {
 	// Protocol of the flows.
 	Protocol string `json:"protocol" jsonschema:"enum=udp,enum=tcp"`
 	// Port is the destination port.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
-	// At is where they are held: postrouting is behind every translation and just before confirmation; forward is before source
-	// addresses are translated, so that packets meet that pass the rest of the way one right after the other. Default: postrouting.
+	// At is the point at which they are held: postrouting is after every translation and just before confirmation; forward is before source
+	// addresses are translated, and makes both packets arrive at the next steps one right after the other. Default: postrouting.
 	At string `json:"at,omitempty" jsonschema:"enum=postrouting,enum=forward"`
-	// By says which packets belong together: those of one socket, or those of one source port and two addresses. Default: socket.
+	// By says which packets are a pair: those of one socket, or those of one source port and two addresses. Default: socket.
 	By string `json:"by,omitempty" jsonschema:"enum=socket,enum=source-port"`
-	// Last is a pod whose packet is released last, before its address is translated. Default: in order of arrival.
+	// Last is the pod whose packet is released last; it needs at: forward. Default: in order of arrival.
 	Last string `json:"last,omitempty" ref:"pod"`
-	// MaxWait is how long a packet may wait for its partner. Default: 10ms.
-	MaxWait scenario.Duration `json:"maxWait,omitempty"`
-	// Clash makes the kernel unable to repair the race: just before the release an entry is created whose reply tuple is
-	// that of the later packet, so that the kernel's own code drops it.
+	// MaxWait is how long a packet may wait for its partner. Default: 500ms, which is longer than a busy machine keeps a sender waiting between
+	// two packets, and much shorter than a resolver's time-out.
+	MaxWait units.Duration `json:"maxWait,omitempty"`
+	// Clash prevents the kernel from repairing the race: just before the release, an entry with the reply tuple of the later packet is
+	// created, so that the kernel's own code drops that packet.
 	Clash bool `json:"clash,omitempty"`
 
 	holding holding
@@ -44,12 +47,12 @@ type HoldPairs struct {
 // clashTimeout is how long the clashing entry lives: well under the 5 s after which a resolver asks again.
 const clashTimeout = 2 * time.Second
 
-// Validate refuses an order that nobody could tell.
+// Validate limits the time, and refuses last if the order could not be decided.
 func (c *HoldPairs) Validate() error {
 	if c.Last != "" && c.At != "forward" {
-		return errors.New("last needs at: forward, where packets still have their pod's address")
+		return errors.New("last needs at: forward, because only there packets still have their pod's address")
 	}
-	return nil
+	return atMost("maxWait", c.MaxWait, longestHold)
 }
 
 // NeedsAddresses names the pod that must be told by its address.
@@ -63,7 +66,7 @@ func (c *HoldPairs) NeedsAddresses() []string {
 // Apply arms the hold.
 func (c *HoldPairs) Apply(_ context.Context, ns *Namespace) error {
 	pairs := &hold.Pairs{
-		MaxWait: cmp.Or(c.MaxWait.Std(), 10*time.Millisecond), OncePerFlow: true, By: hold.Grouping(c.By), Last: ns.Addresses[c.Last],
+		MaxWait: cmp.Or(c.MaxWait.Std(), 500*time.Millisecond), OncePerFlow: true, By: hold.Grouping(c.By), Last: ns.Addresses[c.Last],
 	}
 	if c.Clash {
 		table, err := ctnetlink.Open()
@@ -90,8 +93,8 @@ func (c *HoldPairs) Apply(_ context.Context, ns *Namespace) error {
 
 // forceClash takes the reply tuple of the later packet, so that its confirmation cannot succeed. Two packets that were sent
 // to one backend have one reply tuple: then the entry hits both, which a resolver cannot tell apart.
-func (c *HoldPairs) forceClash(ctx context.Context, group []hold.Packet) ([]hold.Action, error) {
-	loser := group[len(group)-1].Flow
+func (c *HoldPairs) forceClash(ctx context.Context, pair []hold.Packet) error {
+	loser := pair[1].Flow
 	n := c.seq.Add(1)
 	unused := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + n%250)})
 	entry := ctnetlink.Entry{
@@ -106,19 +109,29 @@ func (c *HoldPairs) forceClash(ctx context.Context, group []hold.Packet) ([]hold
 		NATDone: true, // else a kernel may merge the two entries
 	}
 	if err := c.table.Create(ctx, entry); err != nil {
-		return nil, fmt.Errorf("clashing entry %s: %w", entry, err)
+		return fmt.Errorf("clashing entry %s: %w", entry, err)
 	}
 	c.clash.Add(1)
-	return nil, nil
+	return nil
 }
 
-// Readings: armed is 1 while packets would be held; matched counts packets that the kernel's rule caught, pairs the pairs
-// that were released together, singles the packets that waited in vain, clashes the entries that were created.
+// Meetings are the flows of the pairs.
+func (c *HoldPairs) Meetings() (met []changes.Meeting, trouble string) { return c.holding.meetings() }
+
+// Keys are its numbers.
+func (*HoldPairs) Keys() units.Keys {
+	return holdingKeys(units.Keys{
+		"matched": {Means: "packets that the kernel's rule matched"}, "pairs": {Means: "pairs that were released together"},
+		"singles": {Means: "packets whose partner did not arrive"}, "clashes": {Means: "entries that were created"},
+	})
+}
+
+// Readings are the hold's numbers.
 func (c *HoldPairs) Readings(ctx context.Context) (map[string]float64, error) {
 	return c.holding.readings(ctx, func(s hold.Stats) map[string]float64 {
 		return map[string]float64{
 			"matched": float64(s.Matched), "pairs": float64(s.Groups), "singles": float64(s.Singles),
-			"clashes": float64(c.clash.Load()), "errors": float64(s.Errors),
+			"clashes": float64(c.clash.Load()),
 		}
 	})
 }

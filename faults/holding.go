@@ -2,11 +2,12 @@ package faults
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 
-	"github.com/relapse-k8s/relapse/faults/hold"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/hold"
 )
 
 // holding is the running hold of a change.
@@ -43,14 +44,21 @@ func (h *holding) start(ns *Namespace, spec hold.Spec) error {
 	return nil
 }
 
-// readings returns armed, which is 1 while packets would be held, and what pick takes out of the statistics.
+// holdingKeys are the numbers of a change that holds packets: its own, armed and errors.
+func holdingKeys(own units.Keys) units.Keys {
+	own["armed"] = units.Key{Means: "1 while packets would be held", Kind: units.Share}
+	own["errors"] = units.Key{Means: "packets for which the hold failed"}
+	return own
+}
+
+// readings returns armed, which is 1 while packets would be held, the number of errors, and what pick takes out of the statistics.
 func (h *holding) readings(ctx context.Context, pick func(hold.Stats) map[string]float64) (map[string]float64, error) {
 	stats, err := h.hold.Stats(ctx)
 	if err != nil {
 		return nil, err
 	}
 	readings := pick(stats)
-	readings["armed"] = 0
+	readings["armed"], readings["errors"] = 0, float64(stats.Errors+stats.VerdictErrors)
 	select {
 	case <-h.hold.Done():
 	default:
@@ -58,10 +66,17 @@ func (h *holding) readings(ctx context.Context, pick func(hold.Stats) map[string
 			readings["armed"] = 1
 		}
 	}
-	if stats.LastError != "" {
-		return readings, fmt.Errorf("hold: %s", stats.LastError)
-	}
 	return readings, nil
+}
+
+// meetings returns the flows that were held, and the last error of the hold: what it could not hold has passed, so such an attempt does
+// not meet the fault.
+func (h *holding) meetings() (met []changes.Meeting, trouble string) {
+	flows, trouble := h.hold.Meetings()
+	for _, m := range flows {
+		met = append(met, changes.Meeting{At: m.At, Flow: m.Flow.String(), Ports: [2]uint16{m.Flow.Src.Port(), m.Flow.Dst.Port()}})
+	}
+	return met, trouble
 }
 
 // fromServer catches what a TCP server in the namespace sends, before anything else sees it.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/relapse-k8s/relapse/harness/runstate"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 )
 
 // hostLock is held by the host's agent while any change to the machine is on.

@@ -8,16 +8,17 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
-	"github.com/relapse-k8s/relapse/harness/nftrule"
-	"github.com/relapse-k8s/relapse/harness/readers"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/nftrule"
 )
 
-// LogDrops logs new connections to a port to the kernel log, where a node forwards them and before network policies decide on
-// them, as the LOG rules do that log tailers read.
+// LogDrops logs new connections to a port to the kernel log when a node forwards them, before network policies are applied, like the LOG
+// rules that log tailers read.
 type LogDrops struct {
 	// Protocol of the connections.
 	Protocol string `json:"protocol" jsonschema:"enum=udp,enum=tcp"`
-	// Port is the one at the pod, behind the Service.
+	// Port is the pod's port, not the Service's.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
 
 	table string
@@ -44,8 +45,12 @@ func (c *LogDrops) Apply(_ context.Context, ns *Namespace) error {
 	return conn.Flush()
 }
 
-// Readings: packets is how many packets the rule has logged, or tried to.
+// Keys are its numbers.
+func (*LogDrops) Keys() units.Keys {
+	return tableKeys("packets that were logged, unless the kernel's limit was reached")
+}
+
+// Readings reads the rules.
 func (c *LogDrops) Readings(context.Context) (map[string]float64, error) {
-	packets, err := countPackets(c.table)
-	return map[string]float64{"packets": float64(packets)}, err
+	return tableReadings(c.table)
 }

@@ -8,15 +8,16 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
-	"github.com/relapse-k8s/relapse/harness/nftrule"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/nftrule"
 )
 
-// Masquerade hides the pods' addresses behind the node's, in place of the cluster's own rule for that.
+// Masquerade replaces the pods' source addresses by the node's, in place of the cluster's own masquerade rule.
 type Masquerade struct {
-	// From is whose addresses are hidden from everybody else. Default: 10.244.0.0/16, the lab's pods.
+	// From is the CIDR of the pods' addresses. Default: 10.244.0.0/16, the lab's pods.
 	From string `json:"from,omitempty"`
-	// Ports is kept where a packet keeps its source port as long as that is free (iptables -j MASQUERADE), fully-random where
-	// each connection gets a port by chance (--random-fully). Where both are on, fully-random is what counts.
+	// Ports is kept if a packet keeps its source port when it is free (iptables -j MASQUERADE), or fully-random if each connection gets a
+	// random port (--random-fully). If both are applied, fully-random has precedence.
 	Ports string `json:"ports" jsonschema:"enum=kept,enum=fully-random"`
 
 	table string
@@ -27,11 +28,10 @@ const defaultMasqueradeFrom = "10.244.0.0/16"
 
 // Validate checks the form of the addresses.
 func (c *Masquerade) Validate() error {
-	_, err := netip.ParsePrefix(cmp.Or(c.From, defaultMasqueradeFrom))
-	return err
+	return ipv4Network("from", cmp.Or(c.From, defaultMasqueradeFrom))
 }
 
-// Apply installs the rule in a chain of its own: the first NAT chain that translates a connection is the last one to be asked.
+// Apply installs the rule in its own chain, before the cluster's: the first NAT chain that translates a connection wins.
 // Source: linux net/netfilter/nf_nat_core.c (nf_nat_inet_fn).
 func (c *Masquerade) Apply(_ context.Context, ns *Namespace) error {
 	prefix, err := netip.ParsePrefix(cmp.Or(c.From, defaultMasqueradeFrom))
@@ -55,8 +55,12 @@ func (c *Masquerade) Apply(_ context.Context, ns *Namespace) error {
 	return conn.Flush()
 }
 
-// Readings: packets is how many connections were given a source by this rule, each by its first packet.
+// Keys are its numbers.
+func (*Masquerade) Keys() units.Keys {
+	return tableKeys("connections that were given a source by this rule, each by its first packet")
+}
+
+// Readings reads the rules.
 func (c *Masquerade) Readings(context.Context) (map[string]float64, error) {
-	packets, err := countPackets(c.table)
-	return map[string]float64{"packets": float64(packets)}, err
+	return tableReadings(c.table)
 }

@@ -7,11 +7,12 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 
-	"github.com/relapse-k8s/relapse/harness/nftrule"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/nftrule"
 )
 
-// NoTrack keeps a class of flows out of conntrack, in both directions, like the iptables target NOTRACK in the table raw. Flows
-// that need NAT, such as those to a ClusterIP, cannot do without conntrack.
+// NoTrack excludes a class of flows from conntrack, in both directions, like the iptables target NOTRACK in the table raw. Flows that
+// need NAT, such as those to a ClusterIP, do not work without conntrack.
 type NoTrack struct {
 	// Protocol of the flows.
 	Protocol string `json:"protocol" jsonschema:"enum=udp,enum=tcp"`
@@ -21,6 +22,16 @@ type NoTrack struct {
 	Addresses []string `json:"addresses,omitempty"`
 
 	table string
+}
+
+// Validate checks the addresses.
+func (c *NoTrack) Validate() error {
+	for _, address := range c.Addresses {
+		if err := ipv4("addresses", address); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Apply installs the rules.
@@ -75,8 +86,10 @@ func (c *NoTrack) match(address string, toServer bool) ([]expr.Any, error) {
 	return append(exprs, nftrule.Address(server, expr.CmpOpEq, netip.PrefixFrom(parsed, parsed.BitLen()))...), nil
 }
 
-// Readings: packets is how many packets passed untracked.
+// Keys are its numbers.
+func (*NoTrack) Keys() units.Keys { return tableKeys("packets that passed untracked") }
+
+// Readings reads the rules.
 func (c *NoTrack) Readings(context.Context) (map[string]float64, error) {
-	packets, err := countPackets(c.table)
-	return map[string]float64{"packets": float64(packets)}, err
+	return tableReadings(c.table)
 }

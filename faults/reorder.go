@@ -6,26 +6,31 @@ import (
 	"strings"
 	"time"
 
-	"github.com/relapse-k8s/relapse/faults/hold"
-	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
+	"github.com/relapse-k8s/relapse/clusters/netfilter/hold"
 )
 
-// Reorder lets segments of a TCP server overtake one another, as paths of different length do. On a node it acts on what
-// arrives there, before conntrack sees it. Where the server runs it acts on what is sent: there a segment that is held is still
-// on its way to the device, and Linux does not send such a one a second time, so that it is late and nothing else.
+// Reorder makes segments of a TCP server overtake each other, as on paths of different length. On a node it acts on segments that arrive
+// there, before conntrack sees them. On the place of the server it acts on segments that are sent: Linux does not retransmit a segment
+// that is still on its way to the device, so a held segment is only late.
 // Source: linux net/ipv4/tcp_output.c (skb_still_in_host_queue).
 type Reorder struct {
 	// Port of the server.
 	Port int `json:"port" jsonschema:"minimum=1,maximum=65535"`
-	// Distance is how many segments with data overtake one that is kept back. Default: 3.
+	// Distance is how many segments with data overtake a held one. Default: 3.
 	Distance int `json:"distance,omitempty" jsonschema:"minimum=1,maximum=10000"`
-	// Every is which segments with data are kept back: each such one of a connection. Default: 10.
+	// Every says which segments with data are held: every n-th of a connection. Default: 10.
 	Every int `json:"every,omitempty" jsonschema:"minimum=1,maximum=100000"`
-	// MaxWait is how long a segment is kept back when too few follow it. Default: 50ms.
-	MaxWait scenario.Duration `json:"maxWait,omitempty"`
+	// MaxWait is how long a segment is held if too few follow it: at most 10s. Default: 50ms.
+	MaxWait units.Duration `json:"maxWait,omitempty"`
 
 	holding holding
 }
+
+// Validate bounds the wait: a connection would not survive a longer one.
+func (c *Reorder) Validate() error { return atMost("maxWait", c.MaxWait, longestHold) }
 
 // Apply arms it.
 func (c *Reorder) Apply(_ context.Context, ns *Namespace) error {
@@ -38,8 +43,18 @@ func (c *Reorder) Apply(_ context.Context, ns *Namespace) error {
 	return c.holding.start(ns, spec)
 }
 
-// Readings: armed is 1 while it is on; held counts the segments that were kept back, overtaken those that went when as many as
-// wanted had overtaken them, timedOut those that went when their time was up.
+// Meetings are the flows of which a segment was held.
+func (c *Reorder) Meetings() (met []changes.Meeting, trouble string) { return c.holding.meetings() }
+
+// Keys are its numbers.
+func (*Reorder) Keys() units.Keys {
+	return holdingKeys(units.Keys{
+		"held": {Means: "segments that were held"}, "overtaken": {Means: "segments that distance others have overtaken"},
+		"timedOut": {Means: "segments that were released by maxWait"},
+	})
+}
+
+// Readings are the hold's numbers.
 func (c *Reorder) Readings(ctx context.Context) (map[string]float64, error) {
 	return c.holding.readings(ctx, func(s hold.Stats) map[string]float64 {
 		return map[string]float64{"held": float64(s.Kept), "overtaken": float64(s.Groups), "timedOut": float64(s.ReleasedByTimeout)}

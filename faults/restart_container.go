@@ -8,19 +8,20 @@ import (
 	"path"
 	"slices"
 
-	"github.com/relapse-k8s/relapse/harness/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
-// RestartContainer starts a container of a pod again with other arguments or another configuration, as a rollout does; on a real
-// cluster that means new pods. It is on when the container listens again on every TCP port that it listened on before. Undoing it
-// starts the container again as it was.
+// RestartContainer restarts a container of a pod with other arguments or another configuration, as a rollout does; on a real cluster that
+// means new pods. It is applied when the container listens again on all its former TCP ports. Undoing it restarts the container with its
+// former arguments and configuration.
 type RestartContainer struct {
 	// Container is its name in the pod.
-	Container string `json:"container"`
-	// Args takes the place of the container's args; without any they stay. What the pod gives as command stays too.
+	Container string `json:"container" ref:"container"`
+	// Args replaces the container's args. Default: the args stay. The container's command is not changed.
 	Args []string `json:"args,omitempty"`
-	// Files gives keys of the container's ConfigMaps another text; the others stay.
-	Files map[string]string `json:"files,omitempty"`
+	// Files replaces the text of keys of the container's ConfigMaps. Other keys stay.
+	Files map[string]string `json:"files,omitempty" ref:"file"`
 
 	programs program.Keeper
 	changed  program.Spec
@@ -29,7 +30,7 @@ type RestartContainer struct {
 // Validate refuses a restart that changes nothing.
 func (c *RestartContainer) Validate() error {
 	if len(c.Args) == 0 && len(c.Files) == 0 {
-		return errors.New("give args or files: a container that is started again as it was is no change")
+		return errors.New("args or files are required: a restart without a change has no effect")
 	}
 	return nil
 }
@@ -77,7 +78,12 @@ func (c *RestartContainer) change(before program.Spec) (program.Spec, error) {
 	return after, nil
 }
 
-// Readings: running is 1 while the container runs as it was changed.
+// Keys are its numbers.
+func (*RestartContainer) Keys() units.Keys {
+	return units.Keys{"running": {Means: "1 while the container runs as it was changed", Kind: units.Share}}
+}
+
+// Readings looks at the container.
 func (c *RestartContainer) Readings(ctx context.Context) (map[string]float64, error) {
 	now, err := c.programs.Spec(ctx, c.Container)
 	if err == nil && c.programs.Alive(ctx, c.Container) == nil && slices.Equal(now.Argv, c.changed.Argv) && maps.Equal(now.Files, c.changed.Files) {

@@ -6,8 +6,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
-	"github.com/relapse-k8s/relapse/harness/undo/nstest"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
 )
 
 func TestRulesAsNftShowsThem(t *testing.T) {

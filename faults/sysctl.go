@@ -3,9 +3,11 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
 // Sysctl sets a kernel setting of the namespace.
@@ -21,18 +23,31 @@ func (c *Sysctl) Validate() error {
 	if !strings.HasPrefix(c.Key, "net.") {
 		return errors.New("only settings under net. can be changed")
 	}
-	return nil
+	return errors.Join(sysctlKey(c.Key), oneLine("value", c.Value))
 }
 
-// Apply sets it.
+// Apply sets it. A value that is set already is an error: the change would change nothing.
 func (c *Sysctl) Apply(_ context.Context, ns *Namespace) error {
-	if err := ns.Scope.SetSysctl(c.Key, c.Value); err != nil {
+	return setSysctl(ns, c.Key, c.Value)
+}
+
+func setSysctl(ns *Namespace, key, value string) error {
+	before, err := undo.ReadSysctl(key)
+	if err != nil {
 		return err
 	}
-	return nil
+	if before == value {
+		return fmt.Errorf("%s is %s already, so setting it would change nothing", key, value)
+	}
+	return ns.Scope.SetSysctl(key, value)
 }
 
-// Readings says whether the setting has the value now: set is 1 or 0.
+// Keys are its numbers.
+func (*Sysctl) Keys() units.Keys {
+	return units.Keys{"set": {Means: "1 while the setting has the value, otherwise 0", Kind: units.Share}}
+}
+
+// Readings reads the setting.
 func (c *Sysctl) Readings(context.Context) (map[string]float64, error) {
 	now, err := undo.ReadSysctl(c.Key)
 	if err != nil {

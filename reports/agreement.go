@@ -11,7 +11,7 @@ import (
 	"github.com/relapse-k8s/relapse/harness/rundir"
 )
 
-// agreementView is two runs held against each other, as pages and terminals show it.
+// agreementView is the comparison of two runs, as pages and terminals show it.
 type agreementView struct {
 	Outcome badge
 	Reason  string
@@ -21,7 +21,7 @@ type agreementView struct {
 	Groups  []agreementGroup
 }
 
-// agreementRun is one of the two. Report is its address, empty where that is this very page.
+// agreementRun is one of the two. Report is its address, empty if that is this very page.
 type agreementRun struct {
 	Name, Report, Facts string
 	Outcome             badge
@@ -30,12 +30,12 @@ type agreementRun struct {
 // agreementGroup is a variant with its phases, or the claims.
 type agreementGroup struct {
 	Name, Title string
-	// Detectors is whether there are phases, in which detectors are asked.
+	// Detectors is true if it has phases, in which detectors are asked.
 	Detectors bool
 	Lines     []agreementLine
 }
 
-// agreementLine is a phase, a claim, or in a phase a detector that is not alike.
+// agreementLine is a phase, a claim, or a detector of a phase that does not say the same.
 type agreementLine struct {
 	Mark  badge
 	Name  string
@@ -46,7 +46,7 @@ type agreementLine struct {
 	Detector  bool
 }
 
-// agreementCell is what one of the runs says. Seen is what it saw, where nothing explains the difference.
+// agreementCell is what one of the runs says. Seen is what it saw, if nothing explains the difference.
 type agreementCell struct{ Of, Text, Seen string }
 
 func agreementBadge(o judge.Outcome) badge {
@@ -66,14 +66,12 @@ func resultBadge(r agree.Result) badge {
 		return badge{"pass", "✓", "the same"}
 	case agree.Explained:
 		return badge{"finding", "≠", "explained"}
-	case agree.Unexplained:
-		return badge{"fail", "✗", "unexplained"}
-	case agree.Stale:
-		return badge{"fail", "✗", "not there"}
 	case agree.Open:
 		return badge{"inconclusive", "?", "open"}
+	case agree.Skipped:
+		return badge{"skipped", "–", "not compared"}
 	}
-	return badge{"skipped", "–", "not compared"}
+	return badge{"fail", "✗", "unexplained"} // so are those of older versions
 }
 
 func viewAgreement(a agree.Agreement) agreementView {

@@ -29,13 +29,13 @@ func agreementOf(outcome judge.Outcome) agree.Agreement {
 	well := agree.Answer{Says: judge.Absent, Seen: "0/25", Outcome: judge.Pass}
 	sick := agree.Answer{Says: judge.Shown, Seen: "25/25", Outcome: judge.Pass}
 	a := agree.Agreement{
-		Scenario: "dns-5s", Outcome: outcome, Reason: "they differ on 2 points without an explanation; both say the same on 5 points",
-		Runs: [2]agree.Run{
+		Scenario: "dns-5s", Outcome: outcome, Reason: "3 points are unexplained; both say the same on 5 points",
+		Runs: [2]agree.Summary{
 			{Name: "kind", Folder: "runs/20261121-120000-dns-5s-kind", Cluster: "kind", Proxy: "iptables", Start: "2026-11-21T12:00:00Z", Outcome: judge.Fail},
 			{Name: "lab", Folder: "runs/20261121-100000-dns-5s-lab", Cluster: "lab", Proxy: "iptables", Start: "2026-11-21T10:00:00Z", Outcome: judge.Pass},
 		},
 		Notes:  []string{"They ran on different kernels: 6.18 (kind) and 6.1 (lab)."},
-		Counts: map[agree.Result]int{agree.Same: 5, agree.Explained: 2, agree.Unexplained: 2, agree.Stale: 1, agree.Open: 1, agree.Skipped: 3},
+		Counts: map[agree.Result]int{agree.Same: 5, agree.Explained: 2, agree.Unexplained: 3, agree.Open: 1, agree.Skipped: 3},
 		Rows: []agree.Row{
 			{Subject: scenario.Subject{Variant: "native"}, Result: agree.Skipped, Why: "kind: this machine does not offer nfqueue: no such module"},
 			phase(agree.Same, "", "forced", "baseline", well, well),
@@ -50,7 +50,7 @@ func agreementOf(outcome judge.Outcome) agree.Agreement {
 			phase(agree.Skipped, "kind: the phase was not run", "forced", "restored", agree.Answer{}, well),
 			claim(agree.Same, "", "kernel-repairs", "holds", "holds"),
 			claim(agree.Explained, "it is expected so: holds without proxy-iptables (lab), refuted with proxy-iptables (kind)", "delay-is-five-seconds", "refuted", "holds"),
-			claim(agree.Stale, "the scenario explains a difference that is not there (fired on lab, quiet on kind): a reason", "fewer-queries", "refuted", "refuted"),
+			claim(agree.Unexplained, "the scenario explains something else (fired on lab, quiet on kind): a reason", "fewer-queries", "refuted", "refuted"),
 		},
 	}
 	return a
@@ -67,7 +67,7 @@ func TestGoldenAgreement(t *testing.T) {
 	other := agreementOf(judge.Pass)
 	other.Scenario, other.Rows, other.Notes = "tcp-invalid-rst-service", nil, nil
 	missing := []agree.Agreement{
-		agree.Missing("mtu", [2]string{"1-mtu"}, judge.Skipped, "runs-kind has no run of it"), agree.Missing("snat", [2]string{1: "2-snat"}, judge.Inconclusive, "runs-lab names it and has no run of it"),
+		agree.Missing("mtu", [2]string{"1-mtu"}, judge.Skipped, "runs-kind has no run of it"), agree.Missing("snat", [2]string{1: "2-snat"}, judge.Inconclusive, "runs-lab lists it but has no run of it"),
 	}
 	g.Expect(AgreementsTerminal(&text, []agree.Agreement{a, other}, missing, 80, false)).To(Succeed())
 	golden(t, "agreements.txt", []byte(text.String()))
@@ -122,8 +122,8 @@ func TestARunTellsOfItsAgreement(t *testing.T) {
 	g.Expect(string(suites)).To(ContainSubstring("<failure"))
 	var text strings.Builder
 	g.Expect(Terminal(&text, d, 80, false)).To(Succeed())
-	g.Expect(text.String()).To(ContainSubstring("✗ disagree with lab: they differ on 2 points"))
-	g.Expect(string(Markdown(d))).To(ContainSubstring("✗ disagree with lab: they differ"))
+	g.Expect(text.String()).To(ContainSubstring("✗ disagree with lab: 3 points are unexplained"))
+	g.Expect(string(Markdown(d))).To(ContainSubstring("✗ disagree with lab: 3 points"))
 }
 
 // TestASuiteTellsOfItsAgreements, and of scenarios that have nothing to be held against.
@@ -144,8 +144,8 @@ func TestASuiteTellsOfItsAgreements(t *testing.T) {
 	g.Expect(strings.Index(page, "forced, fault, detector drop")).To(BeNumerically("<", strings.Index(page, "forced, control/lower-ndots")), "what nobody explains is first")
 	var text strings.Builder
 	g.Expect(SuiteTerminal(&text, s, 80, false)).To(Succeed())
-	g.Expect(text.String()).To(ContainSubstring("\nheld against runs-lab\n"))
-	g.Expect(text.String()).To(ContainSubstring("\n  – no two runs to compare of mtu-blackhole\n"))
+	g.Expect(text.String()).To(ContainSubstring("\ncompared with runs-lab\n"))
+	g.Expect(text.String()).To(ContainSubstring("\n  – no two runs to compare: mtu-blackhole\n"))
 	g.Expect(text.String()).To(MatchRegexp(`dns-5s +✗ disagree +5 +2 +3 +1 +3`))
-	g.Expect(string(SuiteMarkdown(s))).To(ContainSubstring("| dns-5s | ✗ disagree | they differ"))
+	g.Expect(string(SuiteMarkdown(s))).To(ContainSubstring("| dns-5s | ✗ disagree | 3 points"))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/relapse-k8s/relapse/harness/rundir"
 )
 
-// AgreementTerminal writes what two runs say alike, point by point; detectors have lines of their own only where they do not.
+// AgreementTerminal writes the comparison of two runs point by point. Detectors have lines of their own only if they differ.
 func AgreementTerminal(w io.Writer, a agree.Agreement, width int, color bool) error {
 	t := newTerminal(width, color)
 	v := viewAgreement(a)
@@ -52,31 +52,30 @@ func widths(v agreementView) (name, cell int) {
 	return name, min(cell, 20)
 }
 
-// agreementHead says what came of it, of which runs.
+// agreementHead writes the outcome and the two runs.
 func (t *terminal) agreementHead(a agree.Agreement, v agreementView, title string) {
 	word := v.Outcome.Symbol + " " + strings.ToUpper(v.Outcome.Word)
-	t.wrap(word+"  ", title, func(s string) string { return strings.Replace(s, word, t.paint(a.Outcome, word), 1) })
+	t.wrap(word+"  ", title, t.mark(word, string(a.Outcome)))
 	t.wrap("  ", v.Reason, nil)
 	column := max(utf8.RuneCountInString(v.Names[0]), utf8.RuneCountInString(v.Names[1]))
 	for _, r := range a.Runs {
 		outcome := fmt.Sprintf("%-14s", words(r.Outcome))
 		line := fmt.Sprintf("  %-*s  %s  %s", column, r.Name, outcome, printable(filepath.Join(r.Folder, rundir.ReportFile)))
-		t.line(strings.Replace(line, outcome, t.paint(r.Outcome, outcome), 1))
+		t.marked(line, outcome, string(r.Outcome))
 	}
 	for _, n := range v.Notes {
 		t.wrap("  ! ", n, nil)
 	}
 }
 
-// agreementLine writes a line and what explains it, where that is not what stands right above, which it returns.
+// agreementLine writes a line and its explanation, unless that is the one right above. It returns the explanation.
 func (t *terminal) agreementLine(l agreementLine, name, cell int, above string) string {
 	indent := "  "
 	if l.Detector {
 		indent, name = "    ", name-2
 	}
-	mark := indent + l.Mark.Symbol
-	line := fmt.Sprintf("%s %-*s  %-*s  %-*s  %s", mark, name, cut(l.Name, name), cell, cut(l.Cells[0].Text, cell), cell, cut(l.Cells[1].Text, cell), l.Detectors)
-	t.line(strings.Replace(line, mark, indent+t.paint(markOutcome(l.Mark), l.Mark.Symbol), 1))
+	line := fmt.Sprintf("%s%s %-*s  %-*s  %-*s  %s", indent, l.Mark.Symbol, name, cut(l.Name, name), cell, cut(l.Cells[0].Text, cell), cell, cut(l.Cells[1].Text, cell), l.Detectors)
+	t.marked(line, l.Mark.Symbol, l.Mark.Class)
 	t.because(l, indent+"    ", above)
 	if l.Why == "" && l.Detector {
 		return above
@@ -87,35 +86,13 @@ func (t *terminal) agreementLine(l agreementLine, name, cell int, above string) 
 // because says why two answers are not the same.
 func (t *terminal) because(l agreementLine, indent, above string) {
 	if l.Why != "" && l.Why != above {
-		t.wrap(indent, lead(l)+l.Why, nil)
+		t.wrap(indent, l.Mark.Word+": "+l.Why, nil)
 	}
 	for _, c := range l.Cells {
 		if c.Seen != "" {
 			t.wrap(indent+c.Of+": ", c.Seen, nil)
 		}
 	}
-}
-
-// lead begins what is said of a line, where the words alone do not tell what it is about.
-func lead(l agreementLine) string {
-	switch l.Mark.Word {
-	case "explained", "unexplained", "open":
-		return l.Mark.Word + ": "
-	}
-	return ""
-}
-
-// markOutcome is the outcome that has the colour of a mark.
-func markOutcome(b badge) judge.Outcome {
-	switch b.Class {
-	case "pass", "finding":
-		return judge.Pass
-	case "fail":
-		return judge.Fail
-	case "skipped":
-		return judge.Skipped
-	}
-	return judge.Inconclusive
 }
 
 // AgreementsTerminal writes a table of several scenarios, then every point on which two runs are not alike, and then the scenarios that
@@ -134,7 +111,7 @@ func AgreementsTerminal(w io.Writer, all, missing []agree.Agreement, width int, 
 	for _, a := range slices.Concat(all, missing) {
 		worst = judge.Worst(worst, a.Outcome)
 	}
-	t.line(t.paint(worst, agreeWords(worst)) + ": " + count(len(all), "scenario") + " compared")
+	t.line(t.paint(string(worst), agreeWords(worst)) + ": " + count(len(all), "scenario") + " compared")
 	_, err := io.WriteString(w, t.out.String())
 	return err
 }
@@ -149,8 +126,8 @@ func (t *terminal) agreementTable(all []agree.Agreement) {
 	for _, a := range all {
 		outcome := fmt.Sprintf("%-14s", agreeWords(a.Outcome))
 		line := fmt.Sprintf("%-*s  %s  %5d  %9d  %6d  %4d  %4d", name, a.Scenario, outcome,
-			a.Counts[agree.Same], a.Counts[agree.Explained], a.Counts[agree.Unexplained]+a.Counts[agree.Stale], a.Counts[agree.Open], a.Counts[agree.Skipped])
-		t.line(strings.Replace(line, outcome, t.paint(a.Outcome, outcome), 1))
+			a.Counts[agree.Same], a.Counts[agree.Explained], a.Counts[agree.Unexplained], a.Counts[agree.Open], a.Counts[agree.Skipped])
+		t.marked(line, outcome, string(a.Outcome))
 	}
 	for _, a := range all {
 		if len(telling(a))+len(a.Notes) > 0 {
@@ -172,9 +149,7 @@ func (t *terminal) tellings(a agree.Agreement) {
 		if l.Mark.Class == "inconclusive" {
 			said = l.Name
 		}
-		t.wrap("  "+l.Mark.Symbol+" ", said, func(s string) string {
-			return strings.Replace(s, l.Mark.Symbol, t.paint(markOutcome(l.Mark), l.Mark.Symbol), 1)
-		})
+		t.wrap("  "+l.Mark.Symbol+" ", said, t.mark(l.Mark.Symbol, l.Mark.Class))
 		t.because(l, "      ", above)
 		above = l.Why
 	}
@@ -191,7 +166,7 @@ func (t *terminal) suiteAgreement(s Suite) {
 		return
 	}
 	t.line("")
-	t.line("held against " + printable(s.AgreeWith))
+	t.line("compared with " + printable(s.AgreeWith))
 	t.agreementTable(s.agreements())
 	var alone []string
 	for _, r := range s.Scenarios {
@@ -201,17 +176,17 @@ func (t *terminal) suiteAgreement(s Suite) {
 	}
 	if len(alone) > 0 {
 		t.line("")
-		t.wrap("  – ", "no two runs to compare of "+strings.Join(alone, ", "), nil)
+		t.wrap("  – ", "no two runs to compare: "+strings.Join(alone, ", "), nil)
 	}
 }
 
-// agreement tells at the end of a run whether it agrees with the one that it was held against, and on what it does not.
+// agreement tells at the end of a run whether it agrees with the one that it was compared with, and where it does not.
 func (t *terminal) agreement(a *agree.Agreement) {
 	if a == nil {
 		return
 	}
 	t.line("")
 	word := agreeWords(a.Outcome)
-	t.wrap(word+" with "+a.Runs[1].Name+": ", a.Reason, func(s string) string { return strings.Replace(s, word, t.paint(a.Outcome, word), 1) })
+	t.wrap(word+" with "+a.Runs[1].Name+": ", a.Reason, t.mark(word, string(a.Outcome)))
 	t.tellings(*a)
 }

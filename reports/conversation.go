@@ -7,10 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/reports/packets"
-	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
 const (
@@ -74,14 +75,14 @@ func (d Data) conversations(variants []variant) []conversation {
 
 // attempt tells of the attempt that the flow belongs to, and of a silence at its end.
 func (c *conversation) attempt(flow packets.Flow, s history.Sample, end time.Time) {
-	c.Attempt = fmt.Sprintf("the attempt of %s that began at %s took %s", s.Probe, plot.Seconds(s.Start), plot.Seconds(s.Took))
+	c.Attempt = fmt.Sprintf("the attempt of %s that began at %s took %s", s.Probe, units.Seconds(s.Start), units.Seconds(s.Took))
 	if s.Error != "" {
 		c.Attempt += " and failed: " + s.Error
 	}
 	last := flow.Packets[len(flow.Packets)-1].At
 	if silent := end.Sub(last); silent > 100*time.Millisecond {
 		at := end.Sub(flow.Packets[0].At)
-		c.Rows = append(c.Rows, packetRow{At: since(at), Between: fmt.Sprintf("no packet for %s, then the attempt ended", plot.Seconds(silent.Seconds()))})
+		c.Rows = append(c.Rows, packetRow{At: since(at), Between: fmt.Sprintf("no packet for %s, then the attempt ended", units.Seconds(silent.Seconds()))})
 	}
 }
 
@@ -99,7 +100,7 @@ func after(start time.Time, seconds float64) time.Time {
 // Where no attempt shows it, the first flow with something remarkable is taken.
 func choose(flows []packets.Flow, symptom scenario.Symptom, samples []history.Sample, start time.Time) (*packets.Flow, *history.Sample) {
 	for i, s := range samples {
-		if s.Probe != symptom.Probe || !hit(symptom.Attempt, s) {
+		if s.Probe != symptom.Probe || !judge.Shows(symptom.Attempt, s) {
 			continue
 		}
 		from, to := after(start, s.Start).Add(-slack), after(start, s.Start+s.Took).Add(slack)

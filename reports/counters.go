@@ -2,10 +2,12 @@ package reports
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
@@ -27,22 +29,19 @@ const mostCounters = 3
 // counters chooses the numbers worth drawing: those that detectors look at, then those that prove the fault, then those that
 // moved by themselves. Named ones stay even where they did not move: quiet is part of the story.
 func (d Data) counters(v variant) []counterKey {
-	var read []counterKey
-	moved := map[counterKey]bool{}
+	gauges := d.gauges()
+	all := map[counterKey]bool{}
 	for _, l := range v.Lanes {
 		for _, r := range l.Readings {
 			for key := range r.Values {
-				if k := (counterKey{r.Reader, key}); !slices.Contains(read, k) {
-					read = append(read, k)
-				}
+				all[counterKey{r.Reader, key}] = true
 			}
 		}
 	}
+	read := slices.Collect(maps.Keys(all))
 	slices.SortFunc(read, func(a, b counterKey) int { return strings.Compare(a.Reader+"\x00"+a.Key, b.Reader+"\x00"+b.Key) })
-	for _, k := range read {
-		for _, l := range v.Lanes {
-			moved[k] = moved[k] || slices.Contains(l.counter(k).Moved, true)
-		}
+	moved := func(k counterKey) bool {
+		return slices.ContainsFunc(v.Lanes, func(l lane) bool { return slices.Contains(l.counter(k, gauges).Moved, true) })
 	}
 	var chosen []counterKey
 	choose := func(k counterKey) {
@@ -61,7 +60,7 @@ func (d Data) counters(v variant) []counterKey {
 		choose(counterKey{p.Reader, p.Key})
 	}
 	for _, k := range read {
-		if moved[k] && k.Reader == "conntrack" && !duller[k.Key] {
+		if len(chosen) < mostCounters && k.Reader == "conntrack" && !duller[k.Key] && moved(k) {
 			choose(k)
 		}
 	}
@@ -75,11 +74,43 @@ var duller = map[string]bool{"count": true, "max": true, "found": true, "insert"
 // word that is also the name of a reading is one that is looked at.
 func (d Data) watched(v variant) []string {
 	var words []string
+	for _, detector := range d.scenario().Detection {
+		if applies(detector.Variants, v.Name) {
+			visit(detector.Use.Config, func(x any) {
+				if word, ok := x.(string); ok {
+					words = append(words, word)
+				}
+			})
+		}
+	}
+	return words
+}
+
+// gauges are the numbers that go up and down rather than count: those that the scenario expects a value of.
+func (d Data) gauges() map[counterKey]bool {
+	all := map[counterKey]bool{}
+	visit(d.scenario(), func(x any) {
+		bound, _ := x.(map[string]any)
+		reader, _ := bound["reader"].(string)
+		key, _ := bound["key"].(string)
+		if bound["value"] != nil && key != "" {
+			all[counterKey{reader, key}] = true
+		}
+	})
+	return all
+}
+
+// visit calls a function with everything that settings hold, as they are written in a file.
+func visit(settings any, do func(any)) {
+	data, err := json.Marshal(settings)
+	var all any
+	if err != nil || json.Unmarshal(data, &all) != nil {
+		return
+	}
 	var walk func(any)
 	walk = func(x any) {
+		do(x)
 		switch x := x.(type) {
-		case string:
-			words = append(words, x)
 		case []any:
 			for _, e := range x {
 				walk(e)
@@ -90,26 +121,17 @@ func (d Data) watched(v variant) []string {
 			}
 		}
 	}
-	for _, detector := range d.scenario().Detection {
-		if !applies(detector.Variants, v.Name) {
-			continue
-		}
-		data, err := json.Marshal(detector.Use.Config)
-		var settings any
-		if err == nil && json.Unmarshal(data, &settings) == nil {
-			walk(settings)
-		}
-	}
-	return words
+	walk(all)
 }
 
-// gauge reports whether a number goes up and down rather than counting.
+// gauge reports whether a number of conntrack's goes up and down.
 func gauge(key string) bool {
 	return key == "used" || key == "count" || key == "max" || key == "entries"
 }
 
-// counter follows one number over a lane. The counts of several places are added up; of shares the largest is taken.
-func (l lane) counter(key counterKey) plot.Counter {
+// counter follows one number over a lane. The counts of several places are added up; of shares the largest is taken. Of a
+// gauge the value is shown, of any other number the rise.
+func (l lane) counter(key counterKey, gauges map[counterKey]bool) plot.Counter {
 	c := plot.Counter{Name: key.String(), Texts: make([]string, len(l.Phases)), Moved: make([]bool, len(l.Phases))}
 	places := map[string]float64{}
 	total := func() float64 {
@@ -123,10 +145,13 @@ func (l lane) counter(key counterKey) plot.Counter {
 		}
 		return sum
 	}
-	first, last := map[string][2]float64{}, map[string]bool{}
+	first := map[string][2]float64{}
 	for _, r := range l.Readings {
+		if r.Reader != key.Reader {
+			continue
+		}
 		value, ok := r.Values[key.Key]
-		if r.Reader != key.Reader || !ok {
+		if !ok {
 			continue
 		}
 		places[r.On] = value
@@ -136,11 +161,11 @@ func (l lane) counter(key counterKey) plot.Counter {
 			c.Points = append(c.Points, p)
 		}
 		at := r.Phase + "\x00" + r.On
-		if !last[at] {
-			last[at] = true
+		if ends, seen := first[at]; seen {
+			first[at] = [2]float64{ends[0], value}
+		} else {
 			first[at] = [2]float64{value, value}
 		}
-		first[at] = [2]float64{first[at][0], value}
 	}
 	for i, p := range l.Phases {
 		rise, end, seen := 0.0, math.Inf(-1), false
@@ -153,12 +178,12 @@ func (l lane) counter(key counterKey) plot.Counter {
 		case !seen:
 		case key.Key == "used":
 			c.Texts[i], c.Moved[i] = percent(end), math.Abs(rise) > 0.01
-		case gauge(key.Key):
-			c.Texts[i], c.Moved[i] = plot.Number(end), rise != 0
+		case gauge(key.Key) || gauges[key]:
+			c.Texts[i], c.Moved[i] = units.Number(end), rise != 0
 		case rise > 0:
-			c.Texts[i], c.Moved[i] = "+"+plot.Number(rise), true
+			c.Texts[i], c.Moved[i] = "+"+units.Number(rise), true
 		default:
-			c.Texts[i] = plot.Number(rise)
+			c.Texts[i] = units.Number(rise)
 		}
 	}
 	return c

@@ -1,14 +1,14 @@
 package reports
 
 import (
-	"errors"
+	"fmt"
 	"io"
-	"io/fs"
-	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/regular"
 )
 
 // EvidenceFile is one file of the folder evidence.
@@ -17,7 +17,7 @@ type EvidenceFile struct {
 	Name string
 	// Title is the command as typed, or what a capture holds; On is where it ran.
 	Title, On string
-	// Lane and Phase say when it was taken; empty where the history does not tell.
+	// Lane and Phase say when it was taken; empty if the history does not tell.
 	Lane, Phase string
 	// Size in bytes.
 	Size int64
@@ -30,61 +30,58 @@ type EvidenceFile struct {
 const (
 	// textLimit is how much of one command's output a report shows; the file in the folder is always whole.
 	textLimit = 64 << 10
+	// textTotal is how much of all outputs a report shows.
+	textTotal = 16 << 20
 	// rawLimit is the largest capture that is put into the report.
 	rawLimit = 2 << 20
 	// rawTotal is how much of captures a report carries in all: it must still open on a phone and fit into a mail.
 	rawTotal = 8 << 20
 )
 
-// readEvidence reads the files of a folder: those that the history tells of in its order, then the names of the others. Reading
-// goes through os.Root, so that neither a name in a history nor a link in the folder leads out of it.
-func readEvidence(dir string, events []history.Event) ([]EvidenceFile, error) {
-	root, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	var files []EvidenceFile
-	var errs []error
+// readEvidence reads the files of the folder evidence: those that the history tells of in its order, then the names of the others. A file
+// that cannot be read is left out, and an error says why.
+func readEvidence(folder *regular.Folder, events []history.Event) (files []EvidenceFile, errs []error) {
 	known := map[string]bool{}
+	texts, raws := 0, 0
 	for _, e := range events {
 		if e.Evidence == nil || known[e.Evidence.File] {
 			continue
 		}
+		if len(known) == regular.MaxFiles {
+			errs = slices.Insert(errs, 0, fmt.Errorf("the history tells of more than %d files", regular.MaxFiles))
+			break
+		}
 		known[e.Evidence.File] = true
-		files = append(files, EvidenceFile{Name: e.Evidence.File, Title: e.Evidence.Title, On: e.Evidence.On, Lane: e.Lane, Phase: e.Phase})
-	}
-	kept, total := files[:0], 0
-	for _, f := range files {
-		if err := f.read(root); err != nil {
+		f := EvidenceFile{Name: e.Evidence.File, Title: e.Evidence.Title, On: e.Evidence.On, Lane: e.Lane, Phase: e.Phase}
+		if err := f.read(folder); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if total += len(f.Raw); total > rawTotal {
-			total -= len(f.Raw)
+		if texts += len(f.Text); texts > textTotal {
+			texts -= len(f.Text)
+			f.Text = "… is in the run folder\n"
+		}
+		if raws += len(f.Raw); raws > rawTotal {
+			raws -= len(f.Raw)
 			f.Raw = nil
 		}
-		kept = append(kept, f)
+		files = append(files, f)
 	}
 	// What the history does not tell of, such as the logs of programs, is listed but not shown.
-	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || known[name] || !entry.Type().IsRegular() {
-			return err
+	others, err := folder.List(regular.MaxFiles)
+	for _, other := range others {
+		if !known[other.Name] {
+			files = append(files, EvidenceFile{Name: other.Name, Title: other.Name, Size: other.Size})
 		}
-		info, err := entry.Info()
-		if err == nil {
-			kept = append(kept, EvidenceFile{Name: name, Title: name, Size: info.Size()})
-		}
-		return err
-	})
-	return kept, errors.Join(append(errs, err)...)
+	}
+	if err != nil {
+		errs = append(errs, err)
+	}
+	return files, errs
 }
 
-func (f *EvidenceFile) read(root *os.Root) error {
-	file, err := root.Open(f.Name)
+func (f *EvidenceFile) read(folder *regular.Folder) error {
+	file, err := folder.Open(f.Name)
 	if err != nil {
 		return err
 	}

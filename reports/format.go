@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/relapse-k8s/relapse/harness/judge"
-	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
 // percent writes a share the way it is said: "97.5 %", "100 %".
@@ -19,6 +18,9 @@ func percent(share float64) string {
 func rate(r judge.Reproduction) string {
 	if r.Trials == 0 {
 		return "no attempts"
+	}
+	if r.Attempts > r.Trials {
+		return fmt.Sprintf("%d of the %d attempts that the fault met (%d were made)", r.Hits, r.Trials, r.Attempts)
 	}
 	return fmt.Sprintf("%d of %d attempts", r.Hits, r.Trials)
 }
@@ -82,9 +84,6 @@ func shellQuote(s string) string {
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
-
-// timing sums up a probe: "5.01 s".
-func timing(s float64) string { return plot.Seconds(s) }
 
 // count writes a number with its noun.
 func count(n int, noun string) string {

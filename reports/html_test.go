@@ -1,11 +1,15 @@
 package reports
 
 import (
+	"html"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/relapse-k8s/relapse/clusters/logs"
+	"github.com/relapse-k8s/relapse/clusters/offers"
 
 	. "github.com/onsi/gomega"
 
@@ -25,20 +29,25 @@ func between(t *testing.T, page, open, end string) string {
 
 func TestThePolicyAllowsWhatThePageHasAndNoMore(t *testing.T) {
 	g := NewWithT(t)
-	out, err := HTML(dnsRun(t, false))
+	run, err := HTML(dnsRun(t, false))
 	g.Expect(err).NotTo(HaveOccurred())
-	page := strings.ReplaceAll(string(out), "&#39;", "'")
-	page = strings.ReplaceAll(page, "&#43;", "+")
-	g.Expect(page).To(ContainSubstring("style-src " + digest(between(t, page, "<style>", "</style>"))))
-	g.Expect(page).To(ContainSubstring("script-src " + digest(between(t, page, "<script>", "</script>"))))
-	g.Expect(page).NotTo(MatchRegexp(`\sstyle="`), "the policy forbids style attributes")
-	g.Expect(page).NotTo(MatchRegexp(`\son[a-z]+="`), "the policy forbids handlers")
-	g.Expect(page).NotTo(ContainSubstring("javascript:"))
-	for _, src := range regexp.MustCompile(`(?:src|<link[^>]*href)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
-		g.Expect(src[1]).To(Equal("data:,"), "nothing is loaded")
-	}
-	for _, missing := range []string{"ZgotmplZ", "NaN", "%!"} {
-		g.Expect(page).NotTo(ContainSubstring(missing))
+	suite, err := SuiteHTML(suiteOf(t))
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, out := range [][]byte{run, suite} {
+		page := html.UnescapeString(string(out))
+		style, script := between(t, page, "<style>", "</style>"), between(t, page, "<script>", "</script>")
+		g.Expect(style).To(Equal(asset("style.css")))
+		g.Expect(script).To(Equal(asset("print.js")))
+		g.Expect(page).To(ContainSubstring(`http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src ` + digest(style) + "; script-src " + digest(script) + ";"))
+		g.Expect(page).NotTo(MatchRegexp(`\sstyle="`), "the policy forbids style attributes")
+		g.Expect(page).NotTo(MatchRegexp(`\son[a-z]+="`), "the policy forbids handlers")
+		g.Expect(page).NotTo(ContainSubstring("javascript:"))
+		for _, src := range regexp.MustCompile(`(?:src|<link[^>]*href)="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+			g.Expect(src[1]).To(Equal("data:,"), "nothing is loaded")
+		}
+		for _, missing := range []string{"ZgotmplZ", "NaN", "%!"} {
+			g.Expect(page).NotTo(ContainSubstring(missing))
+		}
 	}
 }
 
@@ -48,13 +57,13 @@ func TestTextFromTheRunIsNoMarkup(t *testing.T) {
 	d := dnsRun(t, true)
 	d.Run.Title, d.Run.Command = evil, []string{evil}
 	d.Run.Versions[evil] = evil
-	d.Run.Offers[evil] = rundir.Offer{Why: evil}
+	d.Run.Offers[evil] = offers.Offer{Why: evil}
 	d.Verdict.Reason = evil
 	d.Verdict.Variants[1].Phases[1].Checks[0] = judge.Check{What: evil, Seen: evil, Lane: evil}
 	d.Verdict.Claims[0].Says = evil
 	d.Scenario.Metadata.Title, d.Scenario.Remedies[0].Title = evil, evil
 	d.Evidence = append(d.Evidence, EvidenceFile{Name: evil, Title: evil, On: evil, Text: evil}, EvidenceFile{Name: evil, Raw: []byte{0}})
-	d.Events = append(d.Events, history.Event{Lane: evil + "/x", Phase: evil, Kind: history.PhaseBegin}, history.Event{Kind: history.KindLog, Log: &history.Log{Line: evil, Event: evil}})
+	d.Events = append(d.Events, history.Event{Lane: evil + "/x", Phase: evil, Kind: history.PhaseBegin}, history.Event{Kind: history.KindLog, Log: &logs.Line{Line: evil, Event: evil}})
 	out, err := HTML(d)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(strings.Count(string(out), "<script>")).To(Equal(1), "only the page's own")

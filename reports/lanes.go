@@ -7,7 +7,7 @@ import (
 	"github.com/relapse-k8s/relapse/harness/history"
 )
 
-// lane is one lab's way through its phases, taken from the history.
+// lane is one cluster's way through its phases, taken from the history.
 type lane struct {
 	// Name is variant/branch.
 	Name string
@@ -29,7 +29,7 @@ type lanePhase struct {
 	// Begin and End are in seconds since the lane's start. End is where the next phase begins: undoing and waiting in
 	// between belong to the picture.
 	Begin, End float64
-	// Cut is true where no end was recorded.
+	// Cut is true if no end was recorded.
 	Cut     bool
 	Samples []history.Sample
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/history"
-	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
 const (
@@ -69,7 +69,7 @@ func (d Data) logs(variants []variant) []logGroup {
 				continue
 			}
 			g.Lines = append(g.Lines, logLine{
-				At: plot.Seconds(at), Where: strings.Trim(lane+", "+phase, ", "), On: e.Log.On, Line: cut(e.Log.Line, lineLimit), Fields: fields(e.Log.Fields),
+				At: units.Seconds(at), Where: strings.Trim(lane+", "+phase, ", "), On: e.Log.On, Line: cut(e.Log.Line, lineLimit), Fields: fields(e.Log.Fields),
 			})
 		}
 		// In the order of the phases, with what belongs to none at the end.

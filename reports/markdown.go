@@ -44,7 +44,7 @@ func Markdown(d Data) []byte {
 		fmt.Fprintf(&b, "%s with %s: %s\n\n", agreeWords(a.Outcome), md(a.Runs[1].Name), md(a.Reason))
 	}
 	for _, v := range variants {
-		for _, f := range failures(v) {
+		for _, f := range d.failures(v) {
 			fmt.Fprintf(&b, "- %s: %s **%s**\n", md(f.Where), md(f.What), md(f.Seen))
 		}
 	}

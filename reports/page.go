@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/reports/plot"
@@ -25,7 +26,9 @@ type page struct {
 	MoreFailures int
 	Problems     []string
 	// Story is the phases at a glance, of the variant that Rate is of.
-	Story    []plot.Column
+	Story []plot.Column
+	// Without is what variants lack, and why.
+	Without  []string
 	Summary  []string
 	Sources  []source
 	Variants []pageVariant
@@ -52,7 +55,7 @@ type pair struct{ Name, Value, Note string }
 // failure is one check that was not as expected.
 type failure struct{ Where, What, Seen string }
 
-// source is a document as a link. URL is empty where there is none that a browser may open.
+// source is a document as a link. URL is empty if there is none that a browser may open.
 type source struct{ ID, Title, Section, URL string }
 
 // HasRemedies reports whether there is a remedy or control to compare.
@@ -116,7 +119,10 @@ func (d Data) page() page {
 	}
 	for _, v := range variants {
 		p.Variants = append(p.Variants, d.pageVariant(v))
-		p.Failures = append(p.Failures, failures(v)...)
+		p.Failures = append(p.Failures, d.failures(v)...)
+		for _, lacks := range v.without() {
+			p.Without = append(p.Without, "Variant "+v.Name+": "+lacks)
+		}
 	}
 	for _, diff := range p.Restored.Differences {
 		p.Failures = append(p.Failures, failure{"afterwards", "not as before:", diff})
@@ -126,7 +132,7 @@ func (d Data) page() page {
 		view := viewAgreement(*d.Agreement)
 		p.Agreement = &view
 		if d.Agreement.Outcome == judge.Fail {
-			p.Failures = append(p.Failures, failure{"held against " + view.Names[1], "they do not agree:", view.Reason})
+			p.Failures = append(p.Failures, failure{"compared with " + view.Names[1], "they do not agree:", view.Reason})
 		}
 	}
 	const most = 8
@@ -157,7 +163,7 @@ func (d Data) pageVariant(v variant) pageVariant {
 func (d Data) facts() []pair {
 	facts := []pair{{"Cluster", d.Run.Cluster, ""}, {"kube-proxy", d.Run.Proxy, ""}, {"Kernel", d.Run.Versions["kernel"], ""}}
 	if t := d.duration(); t > 0 {
-		facts = append(facts, pair{"Took", plot.Seconds(t), ""})
+		facts = append(facts, pair{"Took", units.Seconds(t), ""})
 	}
 	facts = append(facts, pair{"Date", date(d.Run.Start), ""})
 	kept := facts[:0]
@@ -172,10 +178,8 @@ func (d Data) facts() []pair {
 // problems are what kept the run or the report from being whole.
 func (d Data) problems() []string {
 	problems := slices.Clone(d.Problems)
-	for _, e := range d.Events {
-		if e.Kind == history.KindError {
-			problems = append(problems, strings.TrimPrefix(place(e)+": "+e.Text, ": "))
-		}
+	for _, t := range d.troubles() {
+		problems = append(problems, t.String())
 	}
 	return problems
 }
@@ -183,24 +187,6 @@ func (d Data) problems() []string {
 // place says where an event happened.
 func place(e history.Event) string {
 	return strings.Trim(e.Lane+", "+e.Phase, ", ")
-}
-
-// failures lists the checks that did not hold.
-func failures(v variant) []failure {
-	var list []failure
-	for _, p := range v.Verdict.Phases {
-		for _, c := range p.Checks {
-			if c.OK {
-				continue
-			}
-			where := v.Name + ", " + p.Name
-			if c.Lane != "" {
-				where = c.Lane + ", " + p.Name
-			}
-			list = append(list, failure{where, c.What + ", seen", c.Seen})
-		}
-	}
-	return list
 }
 
 // paragraphs splits a text at its empty lines.

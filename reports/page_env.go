@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/relapse-k8s/relapse/reports/plot"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
 // environment is where the run was made.
@@ -50,7 +50,7 @@ func (d Data) environment() environment {
 	}
 	for _, e := range d.Events {
 		if e.Wait != nil && !e.Wait.OK {
-			env.Waits = append(env.Waits, waitRow{place(e), e.Wait.For, e.Wait.Last, plot.Seconds(e.Wait.Took)})
+			env.Waits = append(env.Waits, waitRow{place(e), e.Wait.For, e.Wait.Last, units.Seconds(e.Wait.Took)})
 		}
 	}
 	return env
@@ -64,7 +64,7 @@ func (d Data) changes() []changeRow {
 		if c == nil {
 			continue
 		}
-		at := plot.Seconds(e.T)
+		at := units.Seconds(e.T)
 		if c.Action == "undo" {
 			open := -1
 			for i, r := range rows {

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/scenario"
-	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
 // remedyRow compares a remedy with the fault that it is for.
@@ -68,7 +68,7 @@ func sums(s judge.Samples) timings {
 	if s.Count == 0 {
 		return timings{"–", "–", "–", ""}
 	}
-	t := timings{P50: plot.Seconds(s.P50), P99: plot.Seconds(s.P99), Max: plot.Seconds(s.Max)}
+	t := timings{P50: units.Seconds(s.P50), P99: units.Seconds(s.P99), Max: units.Seconds(s.Max)}
 	if s.Failed > 0 {
 		t.Failed = fmt.Sprintf("%d of %d failed", s.Failed, s.Count)
 	}
@@ -126,7 +126,7 @@ func (d Data) claims() []claimRow {
 	return rows
 }
 
-// claimBadge shows a refuted claim calmly where that was expected: it is a finding and not a fault of the run.
+// claimBadge shows a refuted claim calmly if that was expected: it is a finding and not a fault of the run.
 func claimBadge(c judge.Claim) badge {
 	switch {
 	case c.Result == judge.Untested || c.Result == "":
@@ -233,7 +233,7 @@ func detectorCellOf(r judge.Detected, ok bool) detectorCell {
 		c.Fired = badge{"skipped", "–", "nothing to see"}
 	}
 	if c.Text == "" {
-		c.Text = plot.Number(r.Reading)
+		c.Text = units.Number(r.Reading)
 	}
 	if r.Expected != nil && *r.Expected != r.Fired {
 		c.Wrong = "expected to be quiet"

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/reports/plot"
@@ -24,15 +26,15 @@ func (d Data) picture(v variant) plot.Figure {
 	for _, name := range used {
 		f.Columns = append(f.Columns, v.column(name))
 	}
-	keys := d.counters(v)
+	keys, gauges := d.counters(v), d.gauges()
 	for _, l := range v.Lanes {
 		row := plot.Lane{}
 		row.Title, row.Note = d.laneTitle(l)
 		for _, p := range l.Phases {
-			row.Cells = append(row.Cells, v.cell(p, slices.Index(used, columnOf(p.Name, used)), f.Probes))
+			row.Cells = append(row.Cells, v.cell(l.Name, p, slices.Index(used, columnOf(p.Name, used)), f.Probes))
 		}
 		for _, key := range keys {
-			row.Counters = append(row.Counters, l.counter(key))
+			row.Counters = append(row.Counters, l.counter(key, gauges))
 		}
 		f.Lanes = append(f.Lanes, row)
 	}
@@ -74,40 +76,66 @@ func columnOf(phase string, used []string) string {
 	return k
 }
 
-// column sums up a kind of phase over all lanes.
+// column heads the phases of one kind.
 func (v variant) column(name string) plot.Column {
-	var samples []history.Sample
-	bad, all := 0, 0
-	for _, l := range v.Lanes {
-		for _, p := range l.Phases {
-			if kind(p.Name) == name {
-				samples = append(samples, p.Samples...)
-				all++
-				if observe(p.Samples, v.Spec.Symptom).State == plot.Symptom {
-					bad++
-				}
+	c := plot.Column{Name: name, State: plot.Unknown, Word: "not sampled"}
+	if i := slices.IndexFunc(v.Drawn.Kinds, func(k judge.Kind) bool { return k.Kind == name }); i >= 0 {
+		k := v.Drawn.Kinds[i]
+		if s := k.Symptom; s != nil {
+			c.State, c.Word, c.Number = state(s), word(*s, v.Spec.Symptom.Attempt), units.Seconds(s.P50)
+			switch n := max(s.Hits, s.Failed); {
+			case k.Unwell > 0 && k.Unwell < k.Lanes:
+				// One remedy that does not cure must not vanish in the median of those that do.
+				c.Word, c.Number = fmt.Sprintf("%d of %d bad", k.Unwell, k.Lanes), ""
+			case s.State == judge.Partly, s.State == judge.Bad && n > 0 && 2*n <= s.Trials:
+				// The median is that of an attempt that is well.
+				c.Number = fmt.Sprintf("%d of %d", n, s.Trials)
 			}
 		}
+	} else if sum := v.unjudged(v.phasesOf(name)...); sum.Count > 0 {
+		c.Word, c.Number = "median", units.Seconds(sum.P50)
 	}
-	o := observe(samples, v.Spec.Symptom)
-	c := plot.Column{Name: name, State: o.State, Word: o.Word}
-	if o.Count > 0 {
-		c.Number = timing(o.P50)
-	}
-	if all > 1 && bad > 0 && bad < all {
-		// One remedy that does not cure must not vanish in the median of those that do.
-		c.State, c.Word, c.Number = plot.Symptom, fmt.Sprintf("%d of %d bad", bad, all), ""
-	}
-	outcome := judged(v.Verdict, name)
+	outcome := v.Verdict.OutcomeOf(name)
 	c.Wrong = outcome == judge.Fail
 	c.Mark, c.Judged = inWords(outcome)
 	return c
 }
 
-func (v variant) cell(p lanePhase, column int, probes []string) plot.Cell {
-	o := observe(p.Samples, v.Spec.Symptom)
-	c := plot.Cell{Column: column, Name: p.Name, Tone: tone(kind(p.Name)), Begin: p.Begin, End: p.End, Cut: p.Cut, State: o.State}
-	c.Label, c.Short = o.label()
+// phasesOf lists the phases of a kind in all lanes.
+func (v variant) phasesOf(name string) []lanePhase {
+	var phases []lanePhase
+	for _, l := range v.Lanes {
+		for _, p := range l.Phases {
+			if kind(p.Name) == name {
+				phases = append(phases, p)
+			}
+		}
+	}
+	return phases
+}
+
+// unjudged sums up attempts of which nobody knows any more whether they are bad.
+func (v variant) unjudged(phases ...lanePhase) detect.Summary {
+	var samples []history.Sample
+	for _, p := range phases {
+		for _, s := range p.Samples {
+			if s.Probe == v.Spec.Symptom.Probe {
+				samples = append(samples, s)
+			}
+		}
+	}
+	return detect.Summarize(samples)
+}
+
+func (v variant) cell(lane string, p lanePhase, column int, probes []string) plot.Cell {
+	seen := v.sighting(lane, p.Name)
+	c := plot.Cell{Column: column, Name: p.Name, Tone: tone(kind(p.Name)), Begin: p.Begin, End: p.End, Cut: p.Cut, State: state(seen)}
+	if seen != nil {
+		c.Label, c.Short = label(*seen)
+	} else if sum := v.unjudged(p); sum.Count > 0 {
+		c.Short = units.Seconds(sum.P50)
+		c.Label = "p50 " + c.Short
+	}
 	if c.Cut {
 		c.Label = strings.TrimPrefix(c.Label+", ended here", ", ")
 		c.Short = "ended"
@@ -116,7 +144,7 @@ func (v variant) cell(p lanePhase, column int, probes []string) plot.Cell {
 		i := slices.Index(probes, s.Probe)
 		c.Samples = append(c.Samples, plot.Sample{
 			Probe: max(i, 0), Start: s.Start, Took: s.Took, Failed: s.Error != "",
-			Symptom: s.Probe == v.Spec.Symptom.Probe && hit(v.Spec.Symptom.Attempt, s),
+			Symptom: s.Probe == v.Spec.Symptom.Probe && judge.Shows(v.Spec.Symptom.Attempt, s),
 		})
 	}
 	return c
@@ -166,7 +194,10 @@ func describe(f plot.Figure) string {
 	var b strings.Builder
 	for _, c := range f.Columns {
 		fmt.Fprintf(&b, "%s: %s", c.Name, c.Word)
-		if c.Number != "" {
+		switch {
+		case strings.Contains(c.Number, " of "):
+			b.WriteString(", " + c.Number + " attempts")
+		case c.Number != "":
 			b.WriteString(", median " + c.Number)
 		}
 		fmt.Fprintf(&b, ", %s. ", c.Judged)

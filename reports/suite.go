@@ -31,7 +31,7 @@ type Suite struct {
 	Seed    uint64   `json:"seed"`
 	// Jobs is how many labs there were at once at the most.
 	Jobs int `json:"jobs"`
-	// AgreeWith is where the runs are that these were held against, as the caller named it.
+	// AgreeWith is the folder of the runs that these were compared with, as the caller named it.
 	AgreeWith string `json:"agree_with,omitempty"`
 	// Outcome is the worst of all scenarios, and of how they agree with other runs.
 	Outcome   judge.Outcome `json:"outcome"`
@@ -61,13 +61,13 @@ type SuiteRun struct {
 	Reason   string        `json:"reason"`
 	Took     float64       `json:"took_s"`
 	Claims   Tally         `json:"claims"`
-	// Run is the run folder, relative to the suite's; empty where it did not come to a run.
+	// Run is the run folder, relative to the suite's; empty if it did not come to a run.
 	Run string `json:"run,omitempty"`
 	// Error is what went wrong around the run.
 	Error string `json:"error,omitempty"`
-	// Agreement is what came of holding the run against another: the points on which the two are not alike.
+	// Agreement is the comparison with another run, if there is one.
 	Agreement *agree.Agreement `json:"agreement,omitempty"`
-	// Data is what its own reports are made of; nil where there is no run folder.
+	// Data is what its own reports are made of; nil if there is no run folder.
 	Data *Data `json:"-"`
 }
 
@@ -129,7 +129,7 @@ func (s Suite) reason() string {
 	return text
 }
 
-// agreements lists what came of holding the runs against others.
+// agreements lists the comparisons with other runs.
 func (s Suite) agreements() []agree.Agreement {
 	var all []agree.Agreement
 	for _, r := range s.Scenarios {

@@ -35,7 +35,7 @@ func (s Suite) agreement() *suiteAgreement {
 		row := suiteAgreementRow{Scenario: r.Scenario, Report: href(r.report()), Outcome: badge{"skipped", "–", "No run to compare with"}}
 		if a := r.Agreement; a != nil {
 			row.Outcome, row.Reason = agreementBadge(a.Outcome), a.Reason
-			row.Alike, row.Explained, row.Differ = a.Counts[agree.Same], a.Counts[agree.Explained], a.Counts[agree.Unexplained]+a.Counts[agree.Stale]
+			row.Alike, row.Explained, row.Differ = a.Counts[agree.Same], a.Counts[agree.Explained], a.Counts[agree.Unexplained]
 			row.Open, row.Uncompared = a.Counts[agree.Open], a.Counts[agree.Skipped]
 			for _, line := range telling(*a) {
 				all.Points = append(all.Points, suitePoint{r.Scenario, row.Report, line})

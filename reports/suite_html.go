@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/relapse-k8s/relapse/reports/plot"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
 // suitePage is what the template of a suite shows.
@@ -17,14 +17,14 @@ type suitePage struct {
 	Facts   []pair
 	Rows    []suiteRow
 	Claims  []suiteClaim
-	// Agreement is there where the runs were held against others.
+	// Agreement is the comparison with other runs, if there is one.
 	Agreement   *suiteAgreement
 	Environment environment
 	Command     string
 	Seed        uint64
 }
 
-// suiteRow is one scenario. Report is empty where it did not come to a run.
+// suiteRow is one scenario. Report is empty if it did not come to a run.
 type suiteRow struct {
 	Scenario, Title, Report string
 	Outcome                 badge
@@ -34,8 +34,14 @@ type suiteRow struct {
 
 // SuiteHTML makes the page over the reports of a suite: one file that needs nothing else, with links to them.
 func SuiteHTML(s Suite) ([]byte, error) {
+	p := s.page()
+	p.frame = newFrame()
+	return render("suite.html", p)
+}
+
+func (s Suite) page() suitePage {
 	p := suitePage{
-		frame: newFrame(), Outcome: outcomeBadge(s.Outcome), Title: s.reason(), Claims: s.claims(), Command: commandLine(s.Command), Seed: s.Seed,
+		Outcome: outcomeBadge(s.Outcome), Title: s.reason(), Claims: s.claims(), Command: commandLine(s.Command), Seed: s.Seed,
 		Environment: s.environment(), Agreement: s.agreement(),
 	}
 	for i := range p.Claims {
@@ -47,11 +53,11 @@ func SuiteHTML(s Suite) ([]byte, error) {
 			p.Facts = append(p.Facts, pair{"Kernel", v.Value, ""})
 		}
 	}
-	p.Facts = append(p.Facts, pair{"Took", plot.Seconds(s.Took), ""}, pair{"Labs at once", plot.Number(float64(s.Jobs)), ""}, pair{"Date", date(s.Start), ""})
+	p.Facts = append(p.Facts, pair{"Took", units.Seconds(s.Took), ""}, pair{"Labs at once", units.Number(float64(s.Jobs)), ""}, pair{"Date", date(s.Start), ""})
 	for _, r := range s.Scenarios {
-		p.Rows = append(p.Rows, suiteRow{r.Scenario, r.Title, href(r.report()), outcomeBadge(r.Outcome), r.text(), plot.Seconds(r.Took), r.Claims})
+		p.Rows = append(p.Rows, suiteRow{r.Scenario, r.Title, href(r.report()), outcomeBadge(r.Outcome), r.text(), units.Seconds(r.Took), r.Claims})
 	}
-	return render("suite.html", p)
+	return p
 }
 
 // environment is that of the runs: they were all made on one machine.

@@ -36,7 +36,7 @@ func suiteOf(t *testing.T) Suite {
 func TestGoldenSuite(t *testing.T) {
 	g := NewWithT(t)
 	s := suiteOf(t)
-	page, err := SuiteHTML(s)
+	page, err := render("suite.html", s.page())
 	g.Expect(err).NotTo(HaveOccurred())
 	golden(t, "suite.html", page)
 	suites, err := SuiteJUnit(s)

@@ -28,7 +28,7 @@ func SuiteTerminal(w io.Writer, s Suite, width int, color bool) error {
 			report = filepath.Join(s.Dir, r.Run, rundir.ReportFile)
 		}
 		line := fmt.Sprintf("%-*s  %s  %7.1f  %4d  %7d  %8d  %s", name, r.Scenario, outcome, r.Took, r.Claims.Held, r.Claims.Refuted, r.Claims.Untested, printable(report))
-		t.line(strings.Replace(line, outcome, t.paint(r.Outcome, outcome), 1))
+		t.marked(line, outcome, string(r.Outcome))
 	}
 	for _, r := range s.Scenarios {
 		if r.Outcome != judge.Pass {
@@ -39,7 +39,7 @@ func SuiteTerminal(w io.Writer, s Suite, width int, color bool) error {
 	t.suiteAgreement(s)
 	t.line("")
 	word := words(s.Outcome)
-	t.line(strings.Replace(fmt.Sprintf("%s: %s, in %.0f s", word, s.reason(), s.Took), word, t.paint(s.Outcome, word), 1))
+	t.marked(fmt.Sprintf("%s: %s, in %.0f s", word, s.reason(), s.Took), word, string(s.Outcome))
 	if s.Dir != "" {
 		t.line("Report: " + filepath.Join(s.Dir, SuiteIndex))
 	}
@@ -57,7 +57,7 @@ func SuiteMarkdown(s Suite) []byte {
 		fmt.Fprintf(&b, "| %s | %s | %.1f | %d | %d | %d | %s |\n", md(r.Scenario), words(r.Outcome), r.Took, r.Claims.Held, r.Claims.Refuted, r.Claims.Untested, md(r.text()))
 	}
 	if all := s.agreements(); len(all) > 0 {
-		b.WriteString("\n| Scenario | Held against another run | Why |\n|---|---|---|\n")
+		b.WriteString("\n| Scenario | Compared with another run | Why |\n|---|---|---|\n")
 		for _, a := range all {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", md(a.Scenario), agreeWords(a.Outcome), md(a.Reason))
 		}

@@ -3,6 +3,8 @@ package reports
 import (
 	"testing"
 
+	"github.com/relapse-k8s/relapse/clusters/logs"
+
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/rundir"
@@ -23,10 +25,10 @@ func conntrackRun(t *testing.T) Data {
 		lane := "default/" + r
 		s.lane(lane, "connect", start, map[string]float64{"drop": 0, "early_drop": 0, "insert_failed": 0, "count": 262, "max": 262144, "used": 0.001},
 			[]act{calm("baseline", ""), full("fault", "fill"), calm("remedy/"+r, r), full("relapse/"+r, "-"+r), calm("restored", "-fill")})
-		s.add(history.Event{T: 3.4, Kind: history.KindLog, Log: &history.Log{Source: "kernel", On: "host", Line: "nf_conntrack: nf_conntrack: table full in netns 4026532674, dropping packet", Event: "conntrack-table-full", Netns: 4026532674}})
+		s.add(history.Event{T: 3.4, Kind: history.KindLog, Log: &logs.Line{Source: "kernel", On: "host", Line: "nf_conntrack: nf_conntrack: table full in netns 4026532674, dropping packet", Event: "conntrack-table-full", Netns: 4026532674}})
 	}
 	for i := range 7 {
-		s.add(history.Event{T: 3.5 + float64(i)*0.1, Lane: "default/flush", Kind: history.KindLog, Log: &history.Log{
+		s.add(history.Event{T: 3.5 + float64(i)*0.1, Lane: "default/flush", Kind: history.KindLog, Log: &logs.Line{
 			Source: "nginx", On: "pod/gateway", Line: "connect() failed (110: Connection timed out) while connecting to upstream", Event: "upstream-timeout",
 			Fields: map[string]string{"upstream": "10.96.0.20:80", "status": "504"},
 		}})

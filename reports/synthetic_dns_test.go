@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/offers"
+
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/rundir"
@@ -11,7 +14,7 @@ import (
 )
 
 func dnsScenario() *scenario.Scenario {
-	symptom := scenario.Symptom{Probe: "lookup", Attempt: scenario.AttemptCriterion{Took: &scenario.DurationRange{Min: seconds(4.9)}}}
+	symptom := scenario.Symptom{Probe: "lookup", Attempt: scenario.AttemptCriterion{Took: &units.DurationRange{Min: seconds(4.9)}}}
 	return &scenario.Scenario{
 		Metadata: scenario.Metadata{
 			ID: "dns-5s", Title: "DNS lookups take five seconds", Layer: "dns",
@@ -86,7 +89,7 @@ func dnsRun(t *testing.T, wrong bool) Data {
 	run := rundir.Run{
 		ID: "20261121-0410-dns-5s", Scenario: "dns-5s", Title: "DNS lookups take five seconds", Digest: "sha256:5f1c9b0a", Cluster: "lab", Proxy: "nftables",
 		Start: start, Command: []string{"relapse", "run", "dns-5s", "--seed", "7"}, Seed: 7,
-		Offers: map[string]rundir.Offer{
+		Offers: map[string]offers.Offer{
 			"conntrack-clash-resolution": {OK: true, Why: "two clashing packets were both delivered"},
 			"nfqueue":                    {OK: true, Why: "xt target NFQUEUE through nft_compat"},
 			"netem":                      {OK: false, Why: "the kernel has no sch_netem"},

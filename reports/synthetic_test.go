@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
 	. "github.com/onsi/gomega"
 
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -102,7 +104,7 @@ func folder(t *testing.T, run rundir.Run, events []history.Event, verdict *judge
 	g.Expect(rundir.WriteJSON(dir, rundir.RunFile, run)).To(Succeed())
 	file, err := os.Create(filepath.Join(dir, rundir.HistoryFile))
 	g.Expect(err).NotTo(HaveOccurred())
-	w := history.NewWriter(file, time.Unix(0, 0), nil)
+	w := history.NewWriter(file, time.Unix(0, 0), nil, nil)
 	for _, e := range events {
 		w.Add(e)
 	}
@@ -128,7 +130,7 @@ func read(t *testing.T, dir string, s *scenario.Scenario) Data {
 
 func ptr[T any](v T) *T { return &v }
 
-func seconds(s float64) *scenario.Duration { return ptr(scenario.Duration(s * 1e9)) }
+func seconds(s float64) *units.Duration { return ptr(units.Duration(s * 1e9)) }
 
 // looks is settings of a detector, as reports see them: some type with some words in it.
 func looks(key string) scenario.Use {

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/rundir"
-	"github.com/relapse-k8s/relapse/reports/plot"
 )
 
 // Terminal writes the table that a person sees at the end of a run. Lines fit width columns (80 where it is not known, and
@@ -49,15 +50,22 @@ func (t *terminal) line(s string) { t.out.WriteString(strings.TrimRight(s, " ") 
 
 func (t *terminal) outcome(d Data) {
 	o := outcomeBadge(d.Verdict.Outcome)
-	word := strings.ToUpper(o.Word)
-	t.wrap(o.Symbol+" "+word+"  ", d.title(), func(s string) string {
-		return strings.Replace(s, o.Symbol+" "+word, t.paint(d.Verdict.Outcome, o.Symbol+" "+word), 1)
-	})
+	word := o.Symbol + " " + strings.ToUpper(o.Word)
+	t.wrap(word+"  ", d.title(), t.mark(word, o.Class))
 	if d.Verdict.Reason != "" {
 		t.wrap("  ", d.Verdict.Reason, nil)
 	}
-	for _, p := range d.problems() {
+	for _, p := range d.Problems {
 		t.wrap("  ! ", p, nil)
+	}
+	reason := Cause(d.Verdict.Reason, d.laneNames())
+	for _, p := range d.troubles() {
+		switch {
+		case !strings.Contains(reason, p.cause):
+			t.wrap("  ! ", p.String(), nil)
+		case p.more > 0:
+			t.wrap("  ! ", "alike "+times(p.more), nil)
+		}
 	}
 	var facts []string
 	for _, f := range d.facts() {
@@ -83,6 +91,9 @@ func (t *terminal) variant(d Data, v variant) {
 		head += ": symptom in " + rate(r) + " (" + percent(r.Low) + " to " + percent(r.High) + ")"
 	}
 	t.wrap("", head, nil)
+	for _, lacks := range v.without() {
+		t.wrap("  ", lacks, nil)
+	}
 	if len(v.Verdict.Phases) == 0 {
 		t.wrap("  "+words(v.outcome())+"  ", v.reason(), nil)
 		return
@@ -94,10 +105,13 @@ func (t *terminal) variant(d Data, v variant) {
 	// symbol and word, name, two times: what is left is for the detectors.
 	name = min(name, t.width-52)
 	probe := v.Spec.Symptom.Probe
+	if slices.ContainsFunc(v.Verdict.Phases, func(p judge.Phase) bool { return len(p.Detectors) > 0 }) {
+		t.line(strings.Repeat(" ", name+36) + "detectors")
+	}
 	for _, p := range v.Verdict.Phases {
 		times := ""
 		if s := p.Probes[probe]; s.Count > 0 {
-			times = fmt.Sprintf("p50 %-7s max %-7s", plot.Seconds(s.P50), plot.Seconds(s.Max))
+			times = fmt.Sprintf("p50 %-7s max %-7s", units.Seconds(s.P50), units.Seconds(s.Max))
 		}
 		outcome := fmt.Sprintf("%-6s", words(p.Outcome))
 		switch p.Outcome {
@@ -108,11 +122,13 @@ func (t *terminal) variant(d Data, v variant) {
 		}
 		left := fmt.Sprintf("  %s  %-*s  %-23s  ", outcome, name, cut(p.Name, name), times)
 		line := left + d.fired(p, t.width-utf8.RuneCountInString(left))
-		t.line(strings.Replace(line, outcome, t.paint(p.Outcome, outcome), 1))
-		for _, c := range p.Checks {
-			if !c.OK {
-				t.wrap("          ✗ ", strings.TrimPrefix(c.Lane+": "+c.What+": "+c.Seen, ": "), nil)
-			}
+		t.marked(line, outcome, string(p.Outcome))
+		list, repeated := d.unmet(p)
+		for _, u := range list {
+			t.wrap("          ✗ ", u.String(), nil)
+		}
+		if repeated > 0 && len(list) == 0 {
+			t.wrap("          ✗ ", "because of the error above", nil)
 		}
 	}
 }
@@ -149,21 +165,27 @@ func (t *terminal) claims(d Data) {
 	}
 	t.line("")
 	t.line("claims")
-	for _, c := range d.Verdict.Claims {
-		b := claimBadge(c)
-		o := judge.Pass
-		switch b.Class {
-		case "fail":
-			o = judge.Fail
-		case "skipped":
-			o = judge.Skipped
+	said := func(c judge.Claim) string {
+		if b := claimBadge(c); b.Class == "finding" {
+			return b.Symbol + " " + b.Word
 		}
-		word := b.Symbol + " " + cmp.Or(c.Result, judge.Untested)
-		text := c.Says
+		return claimBadge(c).Symbol + " " + cmp.Or(c.Result, judge.Untested)
+	}
+	column := 10
+	for _, c := range d.Verdict.Claims {
+		column = max(column, utf8.RuneCountInString(said(c)))
+	}
+	told := map[string]bool{}
+	for _, c := range d.Verdict.Claims {
+		b, word, text := claimBadge(c), said(c), c.Says
 		if b.Class == "fail" {
 			text = "(expected: " + c.Expected + ") " + text
 		}
-		t.wrap(fmt.Sprintf("  %-10s  ", word), text, func(s string) string { return strings.Replace(s, word, t.paint(o, word), 1) })
+		if why := d.untested(c); why != "" && !told[why] {
+			told[why] = true
+			text += " (" + why + ")"
+		}
+		t.wrap(fmt.Sprintf("  %-*s  ", column, word), text, t.mark(word, b.Class))
 	}
 }
 
@@ -205,21 +227,21 @@ func (t *terminal) wrap(lead, text string, finish func(string) string) {
 	put()
 }
 
-// paint colours s: green, red, yellow or dim.
-func (t *terminal) paint(o judge.Outcome, s string) string {
+// mark paints a word of a line.
+func (t *terminal) mark(word, class string) func(string) string {
+	return func(line string) string { return strings.Replace(line, word, t.paint(class, word), 1) }
+}
+
+// marked writes a line with a painted word.
+func (t *terminal) marked(line, word, class string) { t.line(t.mark(word, class)(line)) }
+
+// paint colours s as a badge of that class: green, red, dim or yellow.
+func (t *terminal) paint(class, s string) string {
 	if !t.color {
 		return s
 	}
-	code := "33"
-	switch o {
-	case judge.Pass:
-		code = "32"
-	case judge.Fail:
-		code = "31"
-	case judge.Skipped:
-		code = "2"
-	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	code := map[string]string{"pass": "32", "finding": "32", "fail": "31", "skipped": "2"}[class]
+	return "\x1b[" + cmp.Or(code, "33") + "m" + s + "\x1b[0m"
 }
 
 // printable takes control characters out, so that no recorded text moves the cursor of a terminal.

@@ -13,10 +13,12 @@ type variant struct {
 	// Spec is from the scenario; Known is false where the scenario does not have it.
 	Spec  scenario.Variant
 	Known bool
-	// Verdict is empty where the run was not judged.
+	// Verdict is empty if the run was not judged.
 	Verdict judge.Variant
 	Judged  bool
-	Lanes   []lane
+	// Drawn is where the picture's sightings are from.
+	Drawn judge.Variant
+	Lanes []lane
 	// Skipped is why it was not run.
 	Skipped string
 }
@@ -35,7 +37,7 @@ func (d Data) variants() []variant {
 	for _, v := range d.Verdict.Variants {
 		add(v.Name)
 	}
-	lanes := d.lanes()
+	lanes, drawn := d.lanes(), d.drawn()
 	for _, l := range lanes {
 		add(variantOf(l.Name))
 	}
@@ -52,6 +54,11 @@ func (d Data) variants() []variant {
 				v.Verdict, v.Judged = j, true
 			}
 		}
+		for _, j := range drawn {
+			if j.Name == name {
+				v.Drawn = j
+			}
+		}
 		for _, l := range lanes {
 			if variantOf(l.Name) == name {
 				v.Lanes = append(v.Lanes, l)
@@ -66,6 +73,28 @@ func (d Data) variants() []variant {
 	return variants
 }
 
+// drawn are the variants with what the picture shows: those of the verdict. Without a verdict, or with one of an older version
+// that does not hold it, the record is judged for the picture alone.
+func (d Data) drawn() []judge.Variant {
+	older := func(v judge.Variant) bool { return len(v.Phases) > 0 && len(v.Kinds) == 0 }
+	if d.Scenario == nil || !d.Crashed && !slices.ContainsFunc(d.Verdict.Variants, older) {
+		return d.Verdict.Variants
+	}
+	return judge.Judge(d.Scenario, d.Run, d.Events).Variants
+}
+
+// sighting is what a lane's attempts in a phase show, or nil.
+func (v variant) sighting(lane, phase string) *judge.Sighting {
+	for _, p := range v.Drawn.Phases {
+		for _, l := range p.Lanes {
+			if p.Name == phase && l.Lane == lane {
+				return l.Symptom
+			}
+		}
+	}
+	return nil
+}
+
 // rank puts the fault alone first, then remedies and controls as the scenario has them: labs start in any order.
 func (d Data) rank(l lane) int {
 	s, branch := d.scenario(), branchOf(l.Name)
@@ -78,7 +107,7 @@ func (d Data) rank(l lane) int {
 	return 0
 }
 
-// outcome of the variant: inconclusive where nobody judged it, unless it was skipped.
+// outcome of the variant: inconclusive if nobody judged it, unless it was skipped.
 func (v variant) outcome() judge.Outcome {
 	switch {
 	case v.Judged:
@@ -102,6 +131,18 @@ func (v variant) reason() string {
 		return "The run ended before this was judged."
 	}
 	return ""
+}
+
+// without says what the variant lacks, and why, as its file does.
+func (v variant) without() []string {
+	var lacks []string
+	if why := v.Spec.Without.Detector; why != "" {
+		lacks = append(lacks, "No detector must fire: "+why)
+	}
+	if why := v.Spec.Without.Control; why != "" {
+		lacks = append(lacks, "There is no control: "+why)
+	}
+	return lacks
 }
 
 // phase finds a phase of the verdict.

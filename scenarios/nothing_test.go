@@ -2,133 +2,135 @@ package scenarios_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"path/filepath"
-	"runtime"
+	"strings"
 	"testing"
-	"time"
 
-	. "github.com/onsi/gomega"
-	"golang.org/x/sync/semaphore"
-
-	"github.com/relapse-k8s/relapse/faults"
-	"github.com/relapse-k8s/relapse/harness/catalogue"
+	"github.com/relapse-k8s/relapse/faults/clusterwide"
+	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/run"
+	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
-	"github.com/relapse-k8s/relapse/harness/session"
-	"github.com/relapse-k8s/relapse/scenarios"
 )
 
-// TestNothing runs every scenario with a change that does nothing in place of its faults, and then of its remedies: a scenario
-// that passes without its fault, or with a remedy that does nothing, checks nothing. TestNothing/dns-5s runs one.
-func TestNothing(t *testing.T) {
-	ids, err := scenarios.IDs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// As many labs at once as a suite has.
-	l := provider(t)
-	options := run.Options{Provider: l, Agent: filepath.Join(l.Bin, "relapse-agent"), Slots: semaphore.NewWeighted(int64(3 * runtime.NumCPU()))}
-	for _, id := range ids {
-		t.Run(id, func(t *testing.T) {
-			t.Parallel()
-			t.Run("fault", func(t *testing.T) {
-				t.Parallel()
-				withoutFault(t, id, options)
-			})
-			t.Run("remedies", func(t *testing.T) {
-				t.Parallel()
-				withoutRemedies(t, id, options)
-			})
+// nothing runs a scenario with changes that do nothing in place of its faults, and of its remedies and controls. What passes then checks
+// nothing; and it must be for the right reason that it does not pass.
+func nothing(t *testing.T, id string, b *bench) {
+	for kind, alter := range map[string]struct {
+		empty func(*scenario.Scenario)
+		check func(*entry, *scenario.Scenario, rundir.Run, []history.Event)
+	}{
+		"no-fault": {withoutFault, wantNoFailure},
+		"no-cures": {withoutCures, wantNoCures},
+	} {
+		t.Run(id+"/"+kind, func(t *testing.T) {
+			s, e := loaded(t, id), book.enter(t)
+			skipKubernetes(e, s)
+			alter.empty(s)
+			source, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := b.want(kind, run.Options{Scenario: s, Source: source})
+			b.wait(e, m)
+			ran, events := recall(t, m.dir)
+			alter.check(e, s, ran, events)
 		})
 	}
 }
 
-// withoutFault wants every variant not to pass.
-func withoutFault(t *testing.T, id string, options run.Options) {
-	verdict, _ := altered(t, id, options, func(s *scenario.Scenario) {
-		for i := range s.Variants {
-			empty(s.Variants[i].Fault.Changes)
-		}
-	})
-	for _, v := range verdict.Variants {
-		if v.Outcome == judge.Pass {
-			t.Errorf("%s passes without its fault: %s", v.Name, v.Reason)
-		}
+// recall reads what a run was and saw.
+func recall(t *testing.T, dir string) (ran rundir.Run, events []history.Event) {
+	t.Helper()
+	if err := rundir.ReadJSON(dir, rundir.RunFile, &ran); err != nil {
+		t.Fatal(err)
 	}
+	events, err := history.Read(filepath.Join(dir, rundir.HistoryFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ran, events
 }
 
-// withoutRemedies wants every remedy to fail, and with it its variant.
-func withoutRemedies(t *testing.T, id string, options run.Options) {
-	verdict, s := altered(t, id, options, func(s *scenario.Scenario) {
-		for i := range s.Remedies {
-			empty(s.Remedies[i].Changes)
-			// What a remedy brings about would be waited for in vain, and the phase be inconclusive: here the symptom is to tell.
-			s.Remedies[i].Effective = nil
-		}
-	})
-	for _, v := range verdict.Variants {
-		if v.Outcome == judge.Skipped {
-			continue
-		}
-		cures := 0
-		for _, p := range v.Phases {
-			phase, err := scenario.ParsePhase(p.Name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if phase.Kind != "remedy" {
-				continue
-			}
-			cures++
-			if p.Outcome != judge.Fail {
-				t.Errorf("%s, %s, which does nothing, is judged %s: %s", v.Name, p.Name, p.Outcome, unmet(p))
-			}
-		}
-		if cures > 0 && v.Outcome != judge.Fail {
-			t.Errorf("%s with remedies that do nothing is judged %s: %s", v.Name, v.Outcome, v.Reason)
-		}
-	}
-	if len(s.Remedies) == 0 {
-		t.Skip("it has no remedies")
-	}
-}
-
-// unmet lists what was not as expected in a phase.
-func unmet(p judge.Phase) string {
-	text := ""
-	for _, c := range p.Checks {
-		if !c.OK {
-			text += fmt.Sprintf("\n%s: %s", c.What, c.Seen)
-		}
-	}
-	return text
-}
-
-// empty makes steps do nothing. Their ids and places stay, so that what refers to them is still valid.
+// empty makes steps do nothing. They keep their ids and places, so that references to them stay valid.
 func empty(steps []scenario.Step) {
 	for i := range steps {
-		steps[i].Use = scenario.Use{Name: "nothing", Config: &faults.Nothing{}}
+		steps[i].Use = scenario.Use{Name: "nothing", Config: &clusterwide.Nothing{}}
 	}
 }
 
-// altered runs a scenario otherwise than its file says.
-func altered(t *testing.T, id string, options run.Options, alter func(*scenario.Scenario)) (judge.Verdict, *scenario.Scenario) {
-	t.Helper()
-	g := NewWithT(t)
-	s, err := scenario.LoadFS(scenarios.Files, id+".yaml", catalogue.All())
-	g.Expect(err).NotTo(HaveOccurred())
-	skipKubernetes(t, s)
-	alter(s)
-	source, err := json.Marshal(s)
-	g.Expect(err).NotTo(HaveOccurred())
-	options.Scenario, options.Source, options.Proxy, options.Out, options.Seed = s, source, "nftables", t.TempDir(), 1
-	// Of every lane. It waits in vain for what does not take effect, in up to three phases.
-	options.Timeout = 3*plan.EffectiveLimit + 3*time.Minute
-	dir, verdict, err := session.Run(t.Context(), options, catalogue.All())
-	g.Expect(err).NotTo(HaveOccurred(), dir)
-	t.Logf("%s: %s", verdict.Outcome, verdict.Reason)
-	return verdict, s
+// withoutFault leaves one lane of each variant, whose fault does nothing. Nothing waits for it to take effect: its proof must do.
+func withoutFault(s *scenario.Scenario) {
+	s.Remedies, s.Controls, s.Claims, s.Differences, s.Topology.Exclusive = nil, nil, nil, nil, false
+	for i := range s.Variants {
+		fault := &s.Variants[i].Fault
+		empty(fault.Changes)
+		fault.Effective = nil
+	}
+}
+
+// wantNoFailure: by its proof the fault was never in effect. Without proof the failure did not come back: on a healthy cluster nothing
+// looks like it, also where the failure is repaired.
+func wantNoFailure(e *entry, s *scenario.Scenario, ran rundir.Run, events []history.Event) {
+	want(e, judge.Judge(s, ran, events), judge.Inconclusive, "the fault was never in effect: ")
+	for i := range s.Variants {
+		v := &s.Variants[i]
+		v.Fault.Proof, v.Fault.StillApplied, v.RepairedBy = nil, nil, ""
+	}
+	want(e, judge.Judge(s, ran, events), judge.Fail, "the failure did not come back under the fault: ")
+}
+
+// withoutCures makes remedies and controls do nothing. Nothing waits for those to take effect that must show the symptom or health by
+// themselves, or by their own proof.
+func withoutCures(s *scenario.Scenario) {
+	for i := range s.Remedies {
+		empty(s.Remedies[i].Changes)
+		s.Remedies[i].Effective = nil
+	}
+	for i := range s.Controls {
+		c := &s.Controls[i]
+		empty(c.With)
+		empty(c.Instead)
+		if len(c.Instead) > 0 {
+			c.Effective = nil
+		}
+	}
+}
+
+// wantNoCures judges the run as if the scenario had one remedy, or one control, after the other, so that each gives its own reason.
+func wantNoCures(e *entry, s *scenario.Scenario, ran rundir.Run, events []history.Event) {
+	remedies, controls := s.Remedies, s.Controls
+	offered := func(need string) bool { return ran.Offers[need].OK }
+	for _, v := range s.Variants {
+		if ran.Skipped[v.ID] != "" || plan.Repaired(&v, offered) {
+			continue
+		}
+		one := *s
+		one.Variants = []scenario.Variant{v}
+		for i, r := range remedies {
+			if one.Remedies, one.Controls = remedies[i:i+1], nil; scenario.Applies(r.Variants, v.ID) {
+				want(e, judge.Judge(&one, ran, events), judge.Fail, "remedy "+r.ID+" did not cure it: ")
+			}
+		}
+		for i, c := range controls {
+			if one.Remedies, one.Controls = nil, controls[i:i+1]; scenario.Applies(c.Variants, v.ID) {
+				want(e, judge.Judge(&one, ran, events), judge.Inconclusive, "control "+c.ID+" was never in effect: ")
+			}
+		}
+	}
+}
+
+// want checks how every variant that ran is judged, and why.
+func want(e *entry, verdict judge.Verdict, outcome judge.Outcome, reason string) {
+	e.Helper()
+	if len(verdict.Variants) == 0 {
+		e.Errorf("%s", verdict.Reason)
+	}
+	for _, v := range verdict.Variants {
+		if v.Outcome != judge.Skipped && (v.Outcome != outcome || !strings.HasPrefix(v.Reason, reason)) {
+			e.Errorf("%s must be %s (%s…), but it is %s: %s", v.Name, outcome, reason, v.Outcome, v.Reason)
+		}
+	}
 }

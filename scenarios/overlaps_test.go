@@ -8,9 +8,10 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/relapse-k8s/relapse/harness/catalogue"
+	"github.com/relapse-k8s/relapse/cmd/relapse/catalogue"
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/harness/scenario/load"
 	"github.com/relapse-k8s/relapse/scenarios"
 )
 
@@ -22,8 +23,8 @@ type overlap struct {
 	Why      string   `yaml:"why"`
 }
 
-// TestOverlaps holds every detector of every scenario against the recorded failures of all: it fires on its own, and on others
-// only where testdata/overlaps.yaml says why.
+// TestOverlaps runs every detector of every scenario on all recorded failures. A detector must fire on the failure of its own
+// scenario, and may fire on others only if testdata/overlaps.yaml says why.
 func TestOverlaps(t *testing.T) {
 	all := recordings(t)
 	data, err := os.ReadFile("testdata/overlaps.yaml")
@@ -37,7 +38,7 @@ func TestOverlaps(t *testing.T) {
 	why := map[[2]string]bool{}
 	for _, o := range explained {
 		if o.Why == "" {
-			t.Errorf("overlap of %s: no reason", o.Detector)
+			t.Errorf("testdata/overlaps.yaml: the entry of %s needs a reason in why", o.Detector)
 		}
 		for _, on := range o.On {
 			why[[2]string{o.Detector, on}] = false
@@ -50,17 +51,17 @@ func TestOverlaps(t *testing.T) {
 	for _, id := range ids {
 		t.Run(id, func(t *testing.T) {
 			if !slices.ContainsFunc(all, func(r recording) bool { return r.Scenario == id }) {
-				t.Skip("no failure of it is recorded; CONTRIBUTING.md says how")
+				t.Skip("no failure of this scenario is recorded; CONTRIBUTING.md says how to record one")
 			}
 			holdAgainst(t, id, all, why)
 		})
 	}
 }
 
-// holdAgainst asks the detectors of a scenario about all recordings, and marks the overlaps that are explained.
+// holdAgainst runs the detectors of a scenario on all recordings, and marks the explained overlaps that it met.
 func holdAgainst(t *testing.T, id string, all []recording, why map[[2]string]bool) {
 	t.Helper()
-	s, err := scenario.LoadFS(scenarios.Files, id+".yaml", catalogue.All())
+	s, err := load.FS(scenarios.Files, id+".yaml", catalogue.All())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func holdAgainst(t *testing.T, id string, all []recording, why map[[2]string]boo
 	}
 	for key, met := range why {
 		if strings.HasPrefix(key[0], id+"/") && !met {
-			t.Errorf("overlap of %s on %s is explained, but one of the two is not there", key[0], key[1])
+			t.Errorf("testdata/overlaps.yaml explains an overlap of %s on %s, but this detector or this recording does not exist", key[0], key[1])
 		}
 	}
 }
@@ -92,8 +93,8 @@ func mustFire(d scenario.Detector, r recording) bool {
 	return !r.Repaired && d.Expect != scenario.ExpectSilent
 }
 
-// decideOn asks a detector about a recording. On a stranger's, every node counts as the one that the detector looks at: what it
-// would read there is what matters, not how the scenario calls the place.
+// decideOn runs a detector on a recording. On the recording of another scenario, every node counts as the node that the detector
+// reads: what matters is what it would read there, not what the scenario calls the place.
 func decideOn(d scenario.Detector, r recording, own bool) detect.Result {
 	w := r.window()
 	if !own {

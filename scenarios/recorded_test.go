@@ -15,8 +15,8 @@ import (
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// recorded is where the fault phases of real runs are kept, one file a variant. RELAPSE_RECORD=1 go test ./scenarios -run
-// TestScenarios/.*/nftables writes them anew, from runs that passed.
+// recorded is the folder with the fault phases of real runs, one file for each variant. RELAPSE_RECORD=1 go test ./scenarios -run
+// TestScenarios/.*/nftables writes the files again, from runs that passed.
 const recorded = "testdata/recorded"
 
 // recording is the fault phase of one lane of a run.
@@ -27,7 +27,7 @@ type recording struct {
 	Probe    string   `json:"probe"`
 	Nodes    []uint64 `json:"nodes"`
 	Repaired bool     `json:"repaired,omitempty"`
-	// Kernel is its version, without what a distributor adds.
+	// Kernel is the kernel version, without a distributor's suffix.
 	Kernel string          `json:"kernel"`
 	Events []history.Event `json:"-"`
 }
@@ -41,10 +41,10 @@ func (r recording) window() detect.Window {
 	for _, inode := range r.Nodes {
 		nodes[inode] = true
 	}
-	return detect.WindowOf(r.Events, r.Lane, "fault", r.Probe, nodes)
+	return detect.WindowOf(r.Events, r.Lane, "fault", r.Probe, nil, nodes)
 }
 
-// record keeps the fault phase of each variant's first lane: a header, then the events that detectors look at.
+// record writes the fault phase of each variant's first lane: a header, then the events that detectors read.
 func record(t *testing.T, dir string, s *scenario.Scenario) {
 	t.Helper()
 	var ran rundir.Run

@@ -1,5 +1,5 @@
-// Package images says which programs the pods of a workload can run, on every cluster. There is nothing to pull: what looks like an
-// image's name says which program of the machine runs in the pod.
+// Package images lists the programs that a workload's pods can run, on every cluster. Nothing is pulled: the image's name selects a
+// program of this machine.
 package images
 
 import (
@@ -13,9 +13,9 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
+	"github.com/relapse-k8s/relapse/clusters/offers"
 
-	"github.com/relapse-k8s/relapse/clusters"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // Agent is the image of relapse's own programs.
@@ -23,17 +23,17 @@ const Agent = "relapse"
 
 // image is a program of the machine that pods can run.
 type image struct {
-	// args of a container that gives neither command nor args, as the project's own image has them.
+	// args of a container without command and args, as in the program's official image.
 	args []string
 	// install says how to get the program.
 	install string
 	// env names a variable with the program's path, for what distributions do not package.
 	env string
-	// version are the arguments that make it print its version.
+	// version are the arguments that print its version.
 	version string
 }
 
-// programs has the programs of the machine by their names, which are their images and commands.
+// programs has the machine's programs by name, which is also the name of the image and of the command.
 var programs = map[string]image{
 	"nginx":   {args: []string{"-g", "daemon off;"}, install: "apt-get install nginx-light", version: "-v"},
 	"haproxy": {args: []string{"-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"}, install: "apt-get install haproxy", version: "-v"},
@@ -47,7 +47,7 @@ var programs = map[string]image{
 // Names lists the images of the machine's programs, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(programs)) }
 
-// Check says what is wrong with a container's program; the error begins with the field.
+// Check says what is wrong with a container's program. The error starts with the field.
 func Check(c corev1.Container) error {
 	_, known := programs[c.Image]
 	switch {
@@ -55,19 +55,20 @@ func Check(c corev1.Container) error {
 		if len(c.Command) > 0 {
 			return fmt.Errorf("command: the image %s takes only args, such as server ADDRESS, http ADDRESS or pause", Agent)
 		}
+		return checkArgs(c.Args)
 	case !known:
-		return fmt.Errorf("image: %q: there are only the images %s, %s", c.Image, Agent, strings.Join(Names(), ", "))
+		return fmt.Errorf("image: %q: must be one of %s, %s", c.Image, Agent, strings.Join(Names(), ", "))
 	case len(c.Command) > 0 && c.Command[0] != c.Image:
 		return fmt.Errorf("command[0]: %q: the image %s has only the program %s", c.Command[0], c.Image, c.Image)
 	case len(c.Command) == 0 && len(c.Args) > 0:
-		// What an image does with arguments alone is up to its entry point, which this one does not have.
-		return fmt.Errorf("args: give %s as command, and these as its arguments", c.Image)
+		// With args alone a real image runs its entry point, which this one does not have.
+		return fmt.Errorf("args: an image other than relapse needs command too, here command: [%s]", c.Image)
 	}
 	return nil
 }
 
-// Argv is what to run in a container that Check has found no fault with, and how many of its words are the program rather than its
-// args. Locate finds the program of an image where the container runs.
+// Argv is the command line of a container that Check accepts, and the number of its words that are the program. Locate finds the program
+// of an image in the container's file system.
 func Argv(c corev1.Container, locate func(image string) (path string, err error)) (argv []string, command int, err error) {
 	path, err := locate(c.Image)
 	if err != nil {
@@ -85,7 +86,7 @@ func Argv(c corev1.Container, locate func(image string) (path string, err error)
 	return append(argv, c.Args...), len(argv), nil
 }
 
-// Find looks for a program where its variable says, on the PATH, and where Debian keeps what an ordinary user's PATH does not have.
+// Find looks for a program at the path in its variable, and on the PATH.
 func Find(name string) (string, error) {
 	i := programs[name]
 	if path := os.Getenv(i.env); i.env != "" && path != "" {
@@ -95,34 +96,20 @@ func Find(name string) (string, error) {
 		}
 		return filepath.Abs(found)
 	}
-	found, err := LookPath(name)
+	found, err := exec.LookPath(name)
 	if err != nil {
 		return "", fmt.Errorf("%s is not on the PATH; %s", name, i.install)
 	}
-	return found, nil
-}
-
-// LookPath looks on the PATH, and where an ordinary user does not look.
-func LookPath(name string) (string, error) {
-	found, err := exec.LookPath(name)
-	if err == nil {
-		return filepath.Abs(found)
-	}
-	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
-		if found, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return found, nil
-		}
-	}
-	return "", err
+	return filepath.Abs(found)
 }
 
 // Offer says whether this machine has a program.
-func Offer(name string) clusters.Offer {
+func Offer(name string) offers.Offer {
 	path, err := Find(name)
 	if err != nil {
-		return clusters.Offer{Why: err.Error()}
+		return offers.Offer{Why: err.Error()}
 	}
-	return clusters.Offer{OK: true, Why: "found: " + path}
+	return offers.Offer{OK: true, Why: "found: " + path}
 }
 
 var versionNumber = regexp.MustCompile(`\d+(\.\d+)+\S*`)

@@ -15,14 +15,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubestatus"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 	"github.com/relapse-k8s/relapse/clusters/local"
-	"github.com/relapse-k8s/relapse/clusters/netconf"
 	"github.com/relapse-k8s/relapse/clusters/outside"
-	"github.com/relapse-k8s/relapse/harness/agent"
 )
 
-// cluster is a workload on the provider's cluster, with agents of its own: what a lane of a run has.
+// cluster is one lane's workload on the provider's cluster, with its own agents.
 type cluster struct {
 	kind    *Kind
 	spec    clusters.Spec
@@ -34,21 +36,23 @@ type cluster struct {
 	mu       sync.Mutex
 	conns    map[string]*agent.Conn
 	pods     map[string]*corev1.Pod // by place
-	// addresses are those of all pods that there were.
+	// addresses of all pods so far, including deleted ones.
 	addresses map[netip.Addr]bool
 	given     map[string][]byte
-	// interrupted is that no agent is to be started any more.
+	// kept are the objects, not created by the workload, that Keep has recorded.
+	kept map[string]bool
+	// interrupted means that no agent may be started any more.
 	interrupted bool
 
 	ending sync.Once
 	ended  error
 }
 
-// Create puts a workload on the cluster and returns when its pods run and every place has an agent.
+// Create deploys a workload to the cluster and returns when its pods run and every place has an agent.
 func (k *Kind) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := k.replaceCondemned(ctx, spec); err != nil {
+	if err := k.replaceDirty(ctx, spec); err != nil {
 		return nil, err
 	}
 	if spec.Nodes > len(k.cluster.Nodes) {
@@ -60,17 +64,17 @@ func (k *Kind) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster
 	c := k.workload(spec)
 	if err := c.up(ctx); err != nil {
 		closed := c.takeDown(ctx)
-		if ctx.Err() == nil { // else there is nobody whom it would concern
-			k.judge(ctx, closed)
+		if ctx.Err() == nil { // else the run has ended anyway
+			k.check(ctx, closed)
 		}
 		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), closed)
 	}
 	return c, nil
 }
 
-// takeDown closes a workload whatever has become of ctx, and not for ever.
+// takeDown closes a workload even if ctx has ended, with a limit of its own.
 func (c *cluster) takeDown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), takeDownLimit, fmt.Errorf("limit of %s", takeDownLimit))
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), limits.TakeDown, fmt.Errorf("timed out after %s", limits.TakeDown))
 	defer cancel()
 	return c.close(ctx)
 }
@@ -78,33 +82,18 @@ func (c *cluster) takeDown(ctx context.Context) error {
 func (k *Kind) workload(spec clusters.Spec) *cluster {
 	return &cluster{
 		kind: k, spec: spec, objects: k.objects, conns: map[string]*agent.Conn{}, pods: map[string]*corev1.Pod{},
-		addresses: map[netip.Addr]bool{}, given: map[string][]byte{},
+		addresses: map[netip.Addr]bool{}, given: map[string][]byte{}, kept: map[string]bool{},
 		prepare: &preparer{run: spec.Run, nodes: k.cluster.Nodes[:spec.Nodes], image: k.image, images: map[string]string{}, owners: map[string]string{}},
 	}
 }
 
 func (c *cluster) up(ctx context.Context) error {
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
-		{"outside", c.startOutside},
-		{"node agents", c.dialNodes},
-		{"workload", c.applyAll},
-		{"pods", c.dialPods},
-	} {
-		c.progress("making " + step.what)
-		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
-		}
-	}
-	return nil
-}
-
-func (c *cluster) progress(text string) {
-	if c.spec.Progress != nil {
-		c.spec.Progress(text)
-	}
+	return c.spec.Make(ctx,
+		clusters.Step{What: "outside", Do: c.startOutside},
+		clusters.Step{What: "node agents", Do: c.dialNodes},
+		clusters.Step{What: "workload", Do: c.applyAll},
+		clusters.Step{What: "pods", Do: c.dialPods},
+	)
 }
 
 func (c *cluster) startOutside(ctx context.Context) (err error) {
@@ -124,7 +113,7 @@ func (c *cluster) dialNodes(ctx context.Context) error {
 	return nil
 }
 
-// keep makes an agent the one of a place. The one before it, of a pod that was replaced, ends.
+// keep stores a place's agent. The previous one, of a pod that was replaced, is closed.
 func (c *cluster) keep(place string, conn *agent.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,7 +126,7 @@ func (c *cluster) keep(place string, conn *agent.Conn) {
 	}
 }
 
-// applyAll makes the workload's objects.
+// applyAll creates the workload's objects.
 func (c *cluster) applyAll(ctx context.Context) error {
 	for _, text := range sorted(c.spec.Workload) {
 		if err := c.put(ctx, text); err != nil {
@@ -147,19 +136,19 @@ func (c *cluster) applyAll(ctx context.Context) error {
 	return nil
 }
 
-// put makes or replaces an object of the workload, unless one is there that is somebody else's.
+// put creates or replaces an object of the workload, unless one exists that the workload does not own.
 func (c *cluster) put(ctx context.Context, text []byte) error {
 	object, foreign, err := c.foreign(ctx, text)
 	switch {
 	case err != nil:
 		return err
 	case foreign:
-		return fmt.Errorf("%s is there already, and no workload has made it", object)
+		return fmt.Errorf("%s already exists on the cluster and does not belong to a workload: use another name in the scenario", object)
 	}
 	return c.putOwn(ctx, text)
 }
 
-// putOwn makes or replaces an object of the workload, and remembers it as it was given.
+// putOwn creates or replaces an object of the workload, and remembers the given text.
 func (c *cluster) putOwn(ctx context.Context, text []byte) error {
 	if err := errors.Join(checkKinds([][]byte{text})...); err != nil {
 		return err
@@ -178,7 +167,7 @@ func (c *cluster) putOwn(ctx context.Context, text []byte) error {
 	return nil
 }
 
-// foreign is whether an object is there that no workload has made.
+// foreign says whether an object exists that no workload created.
 func (c *cluster) foreign(ctx context.Context, text []byte) (labelled, bool, error) {
 	object, _, err := c.objects.parse(text)
 	if err != nil {
@@ -196,7 +185,7 @@ func key(kind, namespace, name string) string {
 	return kind + " " + namespace + "/" + name
 }
 
-// dialPods waits until the workload's pods run, and gives each that has none an agent.
+// dialPods waits until the workload's pods run, and starts an agent for each pod without one.
 func (c *cluster) dialPods(ctx context.Context) error {
 	c.mu.Lock()
 	interrupted := c.interrupted
@@ -245,7 +234,7 @@ func (c *cluster) dialPods(ctx context.Context) error {
 func (c *cluster) dialPod(ctx context.Context, place string, pod *corev1.Pod) error {
 	i := slices.IndexFunc(c.kind.cluster.Nodes, func(n provision.Node) bool { return n.Container == pod.Spec.NodeName })
 	if i < 0 {
-		return fmt.Errorf("%s is on %s, which is no node of the cluster", place, pod.Spec.NodeName)
+		return fmt.Errorf("%s is on %s, which is not a node of the cluster", place, pod.Spec.NodeName)
 	}
 	conn, err := c.kind.dial(ctx, c.kind.cluster.Nodes[i], place, c.spec.Run, "pod", containerID(pod))
 	if err != nil {
@@ -255,14 +244,14 @@ func (c *cluster) dialPod(ctx context.Context, place string, pod *corev1.Pod) er
 	return nil
 }
 
-// running waits until the pods of the workload are as many as they should be, run, and have addresses.
+// running waits until the workload has the right number of pods, all running and with an address.
 func (c *cluster) running(ctx context.Context) ([]corev1.Pod, error) {
 	want, err := c.wanted()
 	if err != nil {
 		return nil, err
 	}
 	var pods []corev1.Pod
-	err = c.kind.eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	err = c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
 		list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: runLabel + "=" + c.spec.Run})
 		if err != nil {
 			return "", err
@@ -271,7 +260,7 @@ func (c *cluster) running(ctx context.Context) ([]corev1.Pod, error) {
 		have := map[string]int{}
 		pods = list.Items
 		for _, pod := range pods {
-			if why := notRunning(&pod); why != "" {
+			if why := kubestatus.NotRunning(pod); why != "" {
 				missing = append(missing, why)
 				continue
 			}
@@ -312,42 +301,18 @@ func (c *cluster) wanted() (map[string]int, error) {
 	return want, nil
 }
 
-func notRunning(pod *corev1.Pod) string {
-	status := pod.Status
-	if pod.DeletionTimestamp != nil {
-		return pod.Name + " is being deleted"
-	}
-	for _, c := range status.ContainerStatuses {
-		if c.State.Waiting != nil {
-			return strings.TrimSpace(fmt.Sprintf("%s: container %s waits: %s %s", pod.Name, c.Name, c.State.Waiting.Reason, c.State.Waiting.Message))
-		}
-		if c.State.Terminated != nil {
-			return fmt.Sprintf("%s: container %s has ended with exit status %d", pod.Name, c.Name, c.State.Terminated.ExitCode)
-		}
-	}
-	for _, condition := range status.Conditions {
-		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return fmt.Sprintf("%s is not scheduled: %s", pod.Name, condition.Message)
-		}
-	}
-	if status.Phase != corev1.PodRunning || status.PodIP == "" || len(status.ContainerStatuses) == 0 {
-		return fmt.Sprintf("%s is %s", pod.Name, status.Phase)
-	}
-	return ""
-}
-
-// Close takes the workload away, ends the agents, and looks whether the nodes are as before.
+// Close deletes the workload, ends the agents, and checks that the nodes are as before.
 func (c *cluster) Close(ctx context.Context) error {
 	c.ending.Do(func() {
 		c.ended = c.close(ctx)
 		c.kind.mu.Lock()
 		defer c.kind.mu.Unlock()
-		c.kind.judge(ctx, c.ended)
+		c.kind.check(ctx, c.ended)
 	})
 	return c.ended
 }
 
-// Interrupt ends the streams to all agents, upon which they undo what they have made, and end.
+// Interrupt closes the streams to all agents. The agents then undo their changes and exit.
 func (c *cluster) Interrupt() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -379,7 +344,7 @@ func (c *cluster) close(ctx context.Context) error {
 	return errors.Join(append(errs, c.kind.takeAway(ctx, runLabel+"="+c.spec.Run), c.kind.restoreFormers(ctx), c.forget(ctx))...)
 }
 
-// forget takes the workload's flows out of the nodes' conntrack tables.
+// forget deletes the workload's flows from the nodes' conntrack tables.
 func (c *cluster) forget(ctx context.Context) error {
 	addresses := []netip.Prefix{netip.MustParsePrefix(outside.Network)}
 	c.mu.Lock()

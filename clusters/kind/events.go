@@ -6,17 +6,18 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/relapse-k8s/relapse/clusters/limits"
+	"github.com/relapse-k8s/relapse/clusters/logs"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	informers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/tools/cache"
-
-	"github.com/relapse-k8s/relapse/harness/history"
 )
 
-// followEvents hears the cluster's events from now on, each as an event of its reason: FailedScheduling, NodeNotReady. Where a fault cuts
-// the way to the API server off, the informer goes on when it is back.
-func (k *Kind) followEvents(ctx context.Context, hear func(history.Log)) error {
+// followEvents reports the cluster's events from now on, each under its reason, such as FailedScheduling or NodeNotReady. If a fault cuts
+// off the API server, the informer continues when it is reachable again.
+func (k *Kind) followEvents(ctx context.Context, hear func(logs.Line)) error {
 	informer := informers.NewEventInformer(k.cluster.Client, metav1.NamespaceAll, 0, cache.Indexers{})
 	tell := func(object any) {
 		if e, ok := object.(*corev1.Event); ok {
@@ -30,7 +31,7 @@ func (k *Kind) followEvents(ctx context.Context, hear func(history.Log)) error {
 			}
 		},
 		UpdateFunc: func(former, object any) {
-			// After a gap everything is listed again, and told as changed.
+			// After a gap everything is listed again, and reported as changed.
 			if version(former) != version(object) {
 				tell(object)
 			}
@@ -44,14 +45,14 @@ func (k *Kind) followEvents(ctx context.Context, hear func(history.Log)) error {
 	var running sync.WaitGroup
 	running.Go(func() { informer.RunWithContext(ctx) })
 	defer running.Wait()
-	err = k.eventually(ctx, reachLimit, func(context.Context) (string, error) {
+	err = k.cluster.WaitFor(ctx, limits.Reach, func(context.Context) (string, error) {
 		if !registered.HasSynced() {
-			return "the API server has not listed its events", nil
+			return "the API server has not listed its events yet", nil
 		}
 		return "", nil
 	})
 	if err != nil {
-		cancel() // before it is waited for: whoever hears nothing says so
+		cancel() // ends the informer
 		return fmt.Errorf("events: %w", err)
 	}
 	return nil
@@ -64,11 +65,11 @@ func version(object any) string {
 	return ""
 }
 
-// eventLine is an event as kubectl get events has it.
-func eventLine(e *corev1.Event) history.Log {
+// eventLine is an event in the form of kubectl get events.
+func eventLine(e *corev1.Event) logs.Line {
 	object := strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name
-	return history.Log{
-		Source: "kubernetes", On: "cluster", Event: e.Reason,
+	return logs.Line{
+		Source: logs.SourceKubernetes, On: "cluster", Event: e.Reason,
 		Line:   fmt.Sprintf("%s %s %s: %s", e.Type, e.Reason, object, e.Message),
 		Fields: map[string]string{"namespace": e.InvolvedObject.Namespace, "object": object, "type": e.Type},
 	}

@@ -4,13 +4,14 @@ import (
 	"context"
 	"testing"
 
+	"github.com/relapse-k8s/relapse/clusters/logs"
+
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
-	"github.com/relapse-k8s/relapse/harness/history"
 )
 
 func TestEventsAreToldOnce(t *testing.T) {
@@ -23,7 +24,7 @@ func TestEventsAreToldOnce(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	heard, ended := make(chan string, 9), make(chan error, 1)
-	go func() { ended <- k.followEvents(ctx, func(l history.Log) { heard <- l.Event }) }()
+	go func() { ended <- k.followEvents(ctx, func(l logs.Line) { heard <- l.Event }) }()
 	g.Eventually(func() int {
 		for _, a := range client.Actions() {
 			if a.Matches("watch", "events") {

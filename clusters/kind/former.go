@@ -13,8 +13,8 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 )
 
-// Objects that no workload has made are the cluster's own, or of whoever uses it besides. What such a one was is kept on the cluster before
-// it is changed, in a ConfigMap beside the agents, so that it comes back whatever happens to this process.
+// Objects that no workload created belong to the cluster or to its other users. Before such an object is changed, its original is stored
+// on the cluster, in a ConfigMap in the agents' namespace, so that it can be restored even if this process dies.
 const (
 	formerLabel = "relapse.dev/former"
 	// formerOf is an annotation: the object's kind, namespace and name.
@@ -23,23 +23,18 @@ const (
 	formerText = "object"
 )
 
-// keepFormer keeps what an object is now. Where that was done before, what is kept is what it was before all changes.
-func (k *Kind) keepFormer(ctx context.Context, kind, namespace, name string) error {
-	text, err := k.objects.get(ctx, kind, namespace, name)
-	if err != nil {
-		return err
-	}
-	of := labelled{kind, namespace, name}.String()
+// keepFormer stores an object's current state, unless its state before an earlier change is stored already.
+func (k *Kind) keepFormer(ctx context.Context, object labelled, text []byte) error {
 	kept := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:   fmt.Sprintf("former-%x", sha256.Sum224([]byte(of))),
-			Labels: map[string]string{formerLabel: manager}, Annotations: map[string]string{formerOf: of},
+			Name:   fmt.Sprintf("former-%x", sha256.Sum224([]byte(object.String()))),
+			Labels: map[string]string{formerLabel: manager}, Annotations: map[string]string{formerOf: object.String()},
 		},
 		Data: map[string]string{formerText: string(text)},
 	}
-	_, err = k.cluster.Client.CoreV1().ConfigMaps(agents.Namespace).Create(ctx, kept, metav1.CreateOptions{FieldManager: manager})
+	_, err := k.cluster.Client.CoreV1().ConfigMaps(agents.Namespace).Create(ctx, kept, metav1.CreateOptions{FieldManager: manager})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("keep what %s is: %w", of, err)
+		return fmt.Errorf("store the original of %s: %w", object, err)
 	}
 	return nil
 }
@@ -52,7 +47,7 @@ func (k *Kind) keptFormers(ctx context.Context) ([]corev1.ConfigMap, error) {
 	return list.Items, nil
 }
 
-// restoreFormers makes all of them what they were. One that is so already does not notice.
+// restoreFormers restores all stored objects. It does not change those that are restored already.
 func (k *Kind) restoreFormers(ctx context.Context) error {
 	kept, err := k.keptFormers(ctx)
 	errs := []error{err}

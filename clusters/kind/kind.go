@@ -1,5 +1,5 @@
-// Package kind runs scenarios on real Kubernetes: clusters of kind, whose nodes are containers of an engine on this machine.
-// The real kubelet, kube-proxy, CoreDNS and CNI plugins do what they do in production; relapse adds an agent on each node.
+// Package kind runs scenarios on real Kubernetes: kind clusters, whose nodes are containers on this machine. The real kubelet,
+// kube-proxy, CoreDNS and CNI plugins do what they do in production; relapse adds an agent on each node.
 package kind
 
 import (
@@ -13,37 +13,38 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/relapse-k8s/relapse/clusters/offers"
+
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
-	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/fingerprint"
+	"github.com/relapse-k8s/relapse/clusters/agent/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/local"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/fingerprint"
-	"github.com/relapse-k8s/relapse/harness/guard"
-	"github.com/relapse-k8s/relapse/harness/runstate"
 )
 
-// Options are what to run on.
+// Options select the cluster.
 type Options struct {
 	// Bin is the folder of relapse-agent and relapse-coredns.
 	Bin string
-	// Cluster is one that is there already, by its name. Without it a cluster is made, and deleted at the end.
+	// Cluster is the name of an existing cluster. Without it a cluster is made, and deleted at the end.
 	Cluster string
-	// Spec of the cluster to make. Its name is chosen here.
+	// Spec of the cluster to make. The provider chooses its name.
 	Spec provision.Spec
-	// Command is what a person would type to do this again.
+	// Command is the command line that repeats this.
 	Command []string
-	// Logs is the folder for the logs of what makes clusters.
+	// Logs is the folder for the logs of making clusters.
 	Logs string
 }
 
-// Kind is the provider. It has one cluster, on which the clusters of lanes are workloads, one after the other.
+// Kind is the provider. It has one cluster; the lanes run on it as workloads, one after the other.
 type Kind struct {
 	Options
 
@@ -51,27 +52,27 @@ type Kind struct {
 	guard *guard.Guard
 	claim *os.File
 	image *agents.Image
-	// log is for what the agents complain about.
+	// log gets the standard error of the agents.
 	log *os.File
 
 	mu      sync.Mutex
 	cluster *provision.Cluster
 	objects *objects
-	// nodes are agents that outlive lanes, for looks at the nodes between them.
+	// nodes are agents that outlive lanes, to check the nodes between lanes.
 	nodes map[string]*agent.Conn
-	// pristine is what the nodes look like without any workload.
+	// pristine is the state of the nodes without any workload.
 	pristine map[string]fingerprint.Fingerprint
-	// system are the cluster's own pods then.
+	// system are the cluster's own pods at that time.
 	system map[types.UID]corev1.Pod
-	// condemned is why no lane may use the cluster any more.
-	condemned string
+	// dirty is the reason why no lane may use the cluster any more; it is discarded before the next lane.
+	dirty string
 	// made counts the clusters.
 	made int
 }
 
 // New returns a Kind.
 func New(o Options) *Kind {
-	// What the Kubernetes packages log is not for the terminal; errors that matter are returned.
+	// The logs of the Kubernetes packages must not reach the terminal. Errors that matter are returned.
 	klog.SetLogger(logr.Discard())
 	return &Kind{Options: o}
 }
@@ -82,7 +83,7 @@ func (k *Kind) Name() string { return "kind" }
 // AtOnce is 1: workloads that share nodes would share faults.
 func (k *Kind) AtOnce() int { return 1 }
 
-// Open makes the cluster, or takes the one that is there, and puts agents on its nodes.
+// Open makes the cluster, or opens the existing one, and starts agents on its nodes.
 func (k *Kind) Open(ctx context.Context) error {
 	if err := k.open(ctx); err != nil {
 		return errors.Join(err, k.Close(context.WithoutCancel(ctx)))
@@ -97,7 +98,7 @@ func (k *Kind) open(ctx context.Context) (err error) {
 	if k.log, err = os.OpenFile(filepath.Join(k.Logs, "agents.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
 		return err
 	}
-	k.tell("putting the agent's image together")
+	k.tell("building the agent's image")
 	if k.image, err = agents.Build(ctx, k.Bin); err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (k *Kind) open(ctx context.Context) (err error) {
 		if k.cluster, err = provision.Open(ctx, k.Cluster); err != nil {
 			return err
 		}
-		return k.outfit(ctx)
+		return k.prepare(ctx)
 	}
 	if k.state, err = runstate.New("kind", k.Command); err != nil {
 		return err
@@ -120,7 +121,7 @@ func (k *Kind) open(ctx context.Context) (err error) {
 	return k.create(ctx)
 }
 
-// create makes a cluster of this provider's own.
+// create makes a cluster for this provider.
 func (k *Kind) create(ctx context.Context) error {
 	k.made++
 	spec := k.Spec
@@ -132,16 +133,16 @@ func (k *Kind) create(ctx context.Context) error {
 		return err
 	}
 	k.cluster = cluster
-	return k.outfit(ctx)
+	return k.prepare(ctx)
 }
 
-// outfit puts agents on the nodes of a cluster, shows them the way outside, and sees for itself that the cluster serves. No lane may use
-// one where that did not go well.
-func (k *Kind) outfit(ctx context.Context) (err error) {
+// prepare starts agents on the nodes of a cluster, adds the nodes' route to the outside, and checks that Services work. If that fails,
+// the cluster is discarded.
+func (k *Kind) prepare(ctx context.Context) (err error) {
 	defer func() {
-		k.condemned = ""
+		k.dirty = ""
 		if err != nil {
-			k.condemned = err.Error()
+			k.dirty = err.Error()
 		}
 	}()
 	if k.objects, err = newObjects(k.cluster.Config); err != nil {
@@ -153,10 +154,10 @@ func (k *Kind) outfit(ctx context.Context) (err error) {
 	}{
 		{"loading the agent's image", k.load},
 		{"starting the agents", k.install},
-		{"taking away what a run that died has left", k.sweep},
-		{"leading the way outside", k.leadOutside},
-		{"waiting until it serves", k.serves},
-		{"looking at the nodes", k.look},
+		{"removing what dead runs left", k.sweep},
+		{"adding the route to the outside", k.addRouteOutside},
+		{"waiting until Services work", k.serves},
+		{"recording the state of the nodes", k.look},
 	} {
 		k.tell(step.what)
 		if err := step.do(ctx); err != nil {
@@ -198,7 +199,7 @@ func (k *Kind) install(ctx context.Context) error {
 	return nil
 }
 
-// uninstall takes the agents away, and their namespace. That stays where it holds what has not come back yet.
+// uninstall deletes the agents and their namespace. The namespace is kept if it holds originals that are not restored yet.
 func (k *Kind) uninstall(ctx context.Context) error {
 	if err := k.restoreFormers(ctx); err != nil {
 		return err
@@ -206,7 +207,7 @@ func (k *Kind) uninstall(ctx context.Context) error {
 	return agents.Uninstall(ctx, k.cluster.Client)
 }
 
-// dial starts an agent on a node: command RUN PLACE, or command ID RUN PLACE for what is in a container.
+// dial starts an agent on a node: command RUN PLACE, or command ID RUN PLACE for a place in a container.
 func (k *Kind) dial(ctx context.Context, node provision.Node, place, run string, command ...string) (*agent.Conn, error) {
 	args := append(slices.Clone(command), run, place)
 	return agents.Dial(ctx, k.cluster.Config, k.cluster.Client, node.Container, place, k.log, args...)
@@ -218,7 +219,7 @@ func (k *Kind) tell(doing string) {
 	}
 }
 
-// Close deletes the cluster that Open made. On one that was there before, the agents' image and the nodes' route to the outside stay.
+// Close deletes the cluster that Open made. On an existing cluster, the agents' image and the nodes' route to the outside stay.
 func (k *Kind) Close(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -237,7 +238,7 @@ func (k *Kind) Close(ctx context.Context) error {
 	if k.guard != nil {
 		k.tell("deleting the cluster")
 		if k.cluster != nil {
-			errs = append(errs, k.cluster.Delete(ctx)) // also where the guard has died
+			errs = append(errs, k.cluster.Delete(ctx)) // even if the guard has died
 		}
 		errs = append(errs, k.guard.Close(), k.state.Close())
 		k.guard = nil
@@ -250,32 +251,32 @@ func (k *Kind) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Check leaves most to the API server; kinds that go with a workload, and images, are relapse's own affair.
+// Check leaves most of it to the API server. It checks only the kinds that a workload may have, and the images.
 func (k *Kind) Check(workload [][]byte) []error {
 	return append(checkKinds(workload), checkImages(workload)...)
 }
 
-// Offers are the kernel's, the image's programs, and what a CNI enforces.
-func (k *Kind) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
-	offers, err := local.Offers(ctx, k.Bin)
+// Offers are the kernel's, those of the image's programs, and whether the CNI enforces network policies.
+func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
+	found, err := local.Offers(ctx, k.Bin)
 	if err != nil {
 		return nil, err
 	}
 	programs := k.image.Programs()
 	for _, name := range images.Names() {
 		version, ok := programs[name]
-		offers[name] = clusters.Offer{OK: ok, Why: "the agent's image has " + name + " " + version}
+		found[name] = offers.Offer{OK: ok, Why: "the agent's image has " + name + " " + version}
 		if !ok {
-			offers[name] = clusters.Offer{Why: "the agent's image has no " + name + ": " + agents.Lacking(name)}
+			found[name] = offers.Offer{Why: "the agent's image has no " + name + ": " + agents.Lacking(name)}
 		}
 	}
-	offers["kubernetes"] = clusters.Offer{OK: true, Why: "kind"}
-	policy := clusters.Offer{OK: k.cluster.Spec.CNI == "kindnet", Why: "the CNI " + k.cluster.Spec.CNI + " enforces NetworkPolicies"}
+	found["kubernetes"] = offers.Offer{OK: true, Why: "kind"}
+	policy := offers.Offer{OK: k.cluster.Spec.CNI == "kindnet", Why: "the CNI " + k.cluster.Spec.CNI + " enforces NetworkPolicies"}
 	if !policy.OK {
 		policy.Why = "the CNI " + k.cluster.Spec.CNI + " enforces no NetworkPolicy"
 	}
-	offers["network-policy"] = policy
-	return offers, nil
+	found["network-policy"] = policy
+	return found, nil
 }
 
 // Versions of what the cluster runs.
@@ -295,7 +296,7 @@ func (k *Kind) Differences() []string {
 	return []string{
 		"Nodes are containers on this machine's one kernel: nf_conntrack_max, the conntrack hash table and neighbour limits are common to them.",
 		"Pods of a scenario run relapse's own image, put together from this machine's files; their programs are children of a supervisor, which restart-container and the log readers speak to. A rollout would make new pods.",
-		"Pods are told their node by a nodeSelector, in turn as in the lab, so that a scenario finds them where it expects them.",
+		"Pods get their node by a nodeSelector, in turn as in the lab, so that a scenario finds them on the expected nodes.",
 		"CoreDNS asks a DNS server of relapse's own about names outside of the cluster, and no packet gets past the engine's bridge to this machine's networks.",
 		"kube-proxy leaves net.netfilter.nf_conntrack_tcp_be_liberal at 0, as kubeadm does; kind by itself sets it, which cures the resets by INVALID segments.",
 		"The kubelet starts a container that ended again after one second at most.",

@@ -42,7 +42,7 @@ func newObjects(config *rest.Config) (*objects, error) {
 	return &objects{client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds))}, nil
 }
 
-// parse reads an object and gives it a namespace where its kind has one.
+// parse reads an object and gives it a namespace if its kind has one.
 func (o *objects) parse(text []byte) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
 	object := &unstructured.Unstructured{}
 	if err := json.Unmarshal(text, object); err != nil {
@@ -77,7 +77,7 @@ func (o *objects) resource(kind schema.GroupKind, version, namespace string) (dy
 // groups of the kinds that changes name without one.
 var groups = map[string]string{"NetworkPolicy": "networking.k8s.io", "Deployment": "apps", "DaemonSet": "apps", "EndpointSlice": "discovery.k8s.io"}
 
-// named is where the objects of a kind that is given by its name alone are.
+// named is the API resource of a kind that is given only by its name.
 func (o *objects) named(kind, namespace string) (dynamic.ResourceInterface, error) {
 	return o.resource(schema.GroupKind{Group: groups[kind], Kind: kind}, "", namespace)
 }
@@ -115,7 +115,7 @@ func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte
 	return json.Marshal(object)
 }
 
-// foreign is whether an object is there that no workload has made: one of the cluster's own, or of whoever uses it besides.
+// foreign says whether an object exists that no workload created: it belongs to the cluster or to its other users.
 func (o *objects) foreign(ctx context.Context, kind, namespace, name string) (bool, error) {
 	resource, err := o.named(kind, namespace)
 	if err != nil {

@@ -10,9 +10,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/kubestatus"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// AwaitNodes waits for the condition Ready of all nodes, and where they are ready for the cluster's own pods.
+// AwaitNodes waits for the condition Ready of all nodes, and if they are to be ready for the cluster's own pods too.
 func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
 	err := c.awaitNodes(ctx, ready)
 	if err != nil || !ready {
@@ -22,17 +25,15 @@ func (c *cluster) AwaitNodes(ctx context.Context, ready bool) error {
 }
 
 func (c *cluster) awaitNodes(ctx context.Context, ready bool) error {
-	return c.kind.eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	return c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
 		list, err := c.kind.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return "", err
 		}
 		var others []string
 		for _, node := range list.Items {
-			for _, condition := range node.Status.Conditions {
-				if condition.Type == corev1.NodeReady && (condition.Status == corev1.ConditionTrue) != ready {
-					others = append(others, fmt.Sprintf("node %s: Ready is %s: %s", node.Name, condition.Status, condition.Message))
-				}
+			if (kubestatus.NodeReady(node).Status == corev1.ConditionTrue) != ready {
+				others = append(others, kubestatus.Node(node))
 			}
 			// The scheduler goes by the taint, which follows the condition.
 			tainted := slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeNotReady })
@@ -52,10 +53,8 @@ func (c *cluster) NotReady(ctx context.Context) (int, error) {
 	}
 	n := 0
 	for _, node := range list.Items {
-		for _, condition := range node.Status.Conditions {
-			if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
-				n++
-			}
+		if kubestatus.NodeReady(node).Status != corev1.ConditionTrue {
+			n++
 		}
 	}
 	return n, nil
@@ -94,7 +93,7 @@ func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) er
 			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
 		}
 	}
-	return c.kind.eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	return c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
 		list, err := pods.List(ctx, options)
 		if err != nil {
 			return "", err

@@ -11,11 +11,11 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
 	"github.com/relapse-k8s/relapse/clusters/local"
-	"github.com/relapse-k8s/relapse/clusters/netconf"
 	"github.com/relapse-k8s/relapse/clusters/outside"
-	"github.com/relapse-k8s/relapse/clusters/sandbox"
-	"github.com/relapse-k8s/relapse/harness/program"
 )
 
 // gateway is the outside host's address on the nodes' network: the last but one, which the engine gives out last.
@@ -56,7 +56,8 @@ func (k *Kind) wireOutside(ctx context.Context, programs local.Programs, p *loca
 		return err
 	}
 	address := netip.PrefixFrom(gateway(k.cluster.Subnet), k.cluster.Subnet.Bits())
-	config := netconf.Config{Links: []netconf.Link{
+	// Its programs have no capabilities, and ports below 1024.
+	config := netconf.Config{Sysctls: map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}, Links: []netconf.Link{
 		{Name: "lo", Addresses: []string{outside.DNS + "/32", outside.Host + "/32"}},
 		{Name: "eth0", Addresses: []string{address.String()}},
 	}}
@@ -97,8 +98,8 @@ func join(name, bridge string) error {
 	return netlink.LinkSetUp(link)
 }
 
-// leadOutside gives every node a route to the outside host, whose DNS server is the one that nodes ask.
-func (k *Kind) leadOutside(ctx context.Context) error {
+// addRouteOutside gives every node a route to the outside host, whose DNS server is the one that nodes ask.
+func (k *Kind) addRouteOutside(ctx context.Context) error {
 	routes := netconf.Config{Routes: []netconf.Route{{To: outside.Network, Via: gateway(k.cluster.Subnet).String()}}}
 	for place, conn := range k.nodes {
 		// A cluster that stays has it from the run before.

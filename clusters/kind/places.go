@@ -12,16 +12,15 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
-	"github.com/relapse-k8s/relapse/clusters/knownlines"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/history"
-	"github.com/relapse-k8s/relapse/harness/program"
+	"github.com/relapse-k8s/relapse/clusters/logs"
 )
 
 const outsidePlace = "outside"
 
-// Places lists the nodes, which may be more than the scenario wants and has pods on, the workload's pods, and the outside.
+// Places lists the nodes (also those that the scenario does not use), the workload's pods, and the outside.
 func (c *cluster) Places() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,7 +54,7 @@ func (c *cluster) Resolve(on string) ([]string, error) {
 		places = []string{on}
 	}
 	if len(places) == 0 {
-		return nil, fmt.Errorf("%s: there is no such place; there are nodes, %s", on, strings.Join(c.Places(), ", "))
+		return nil, fmt.Errorf("%s: no such place; must be nodes or one of %s", on, strings.Join(c.Places(), ", "))
 	}
 	return places, nil
 }
@@ -123,10 +122,10 @@ func containerID(pod *corev1.Pod) string {
 	return id
 }
 
-// Follow hears the cluster's events, states that are not as they should be, and the known lines of what the programs in pods say, one at a time.
-func (c *cluster) Follow(ctx context.Context, tell func(history.Log)) error {
+// Follow reports the cluster's events, unhealthy states, and the known lines in the logs of pods, one at a time.
+func (c *cluster) Follow(ctx context.Context, tell func(logs.Line)) error {
 	var one sync.Mutex
-	hear := func(line history.Log) {
+	hear := func(line logs.Line) {
 		one.Lock()
 		defer one.Unlock()
 		tell(line)
@@ -140,13 +139,13 @@ func (c *cluster) Follow(ctx context.Context, tell func(history.Log)) error {
 	for place, pod := range pods {
 		for _, container := range pod.Spec.Containers {
 			image := c.prepare.images[pod.Labels[ownerLabel]+"/"+container.Name]
-			match := knownlines.Patterns(image)
+			match := logs.Patterns(image)
 			if len(match) == 0 {
 				continue
 			}
 			group.Go(func() error {
 				_, err := program.Follow.Call(all, c.Agent(place), program.Following{Name: container.Name, Match: match}, func(line string) {
-					if entry, ok := knownlines.Recognize(image, line); ok {
+					if entry, ok := logs.Recognize(image, line); ok {
 						entry.On = place
 						hear(entry)
 					}

@@ -14,6 +14,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision/kindtest"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 	"github.com/relapse-k8s/relapse/clusters/local"
 )
 
@@ -57,24 +58,38 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g.Expect(string(former), err).To(ContainSubstring("Corefile"))
 		other := strings.Replace(string(former), "cache 30", "cache 29", 1)
 		g.Expect(other).NotTo(Equal(string(former)))
+		const notKept = "ConfigMap kube-system/coredns belongs to the cluster and was not kept before this change"
+		g.Expect(c.Apply(ctx, []byte(other))).To(MatchError(notKept))
+		g.Expect(c.Delete(ctx, "ConfigMap", metav1.NamespaceSystem, "coredns")).To(MatchError(notKept))
+		restore, err := c.Keep(ctx, "ConfigMap", metav1.NamespaceSystem, "coredns")
+		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(c.Apply(ctx, []byte(other))).To(Succeed())
 		changed, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
 		g.Expect(changed.Data["Corefile"], err).To(ContainSubstring("cache 29"))
 		g.Expect(left()).To(ContainElement("a change of ConfigMap kube-system/coredns"))
-		g.Expect(c.Apply(ctx, former)).To(Succeed())
+		g.Expect(restore(ctx)).To(Succeed())
+		restored, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
+		g.Expect(restored.Data, err).To(Equal(before.Data))
+		g.Expect(c.Delete(ctx, "ConfigMap", metav1.NamespaceSystem, "coredns")).To(Succeed())
+		g.Expect(restore(ctx)).To(Succeed())
+		restored, err = configMaps.Get(ctx, "coredns", metav1.GetOptions{})
+		g.Expect(restored.Data, err).To(Equal(before.Data))
+		g.Expect(restored.Labels).NotTo(HaveKey(runLabel), "it is the cluster's own")
 		g.Expect(c.Apply(ctx, []byte(other))).To(Succeed(), "and it is never undone")
-		_, err = c.AddService(ctx, clusters.Service{Namespace: metav1.NamespaceSystem, Name: "kube-dns"})
-		g.Expect(err).To(MatchError("Service kube-system/kube-dns is there already, and no workload has made it"))
-		g.Expect(c.RemoveService(ctx, metav1.NamespaceSystem, "kube-dns")).To(Succeed())
-		_, err = k.cluster.Client.CoreV1().Services(metav1.NamespaceSystem).Get(ctx, "kube-dns", metav1.GetOptions{})
+		remove, err := c.Keep(ctx, "Service", metav1.NamespaceDefault, "added")
 		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(c.Apply(ctx, given("Service", "added", `{"ports":[{"port":80}]}`))).To(Succeed())
+		added, err := c.Object(ctx, "Service", metav1.NamespaceDefault, "added")
+		g.Expect(string(added), err).To(ContainSubstring(`"clusterIP":"10.`))
+		g.Expect(remove(ctx)).To(Succeed())
+		g.Expect(c.Object(ctx, "Service", metav1.NamespaceDefault, "added")).To(BeNil())
 		daemons := strings.Replace(string(given("DaemonSet", "x", "{}")), `"v1"`, `"apps/v1"`, 1)
 		g.Expect(c.Apply(ctx, []byte(daemons))).To(MatchError(ContainSubstring("a workload has objects of kinds")))
 		g.Expect(c.Close(ctx)).To(Succeed())
 		after, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
 		g.Expect(after.Data, err).To(Equal(before.Data))
 		g.Expect(left()).To(Equal([]string{"the agents"}))
-		g.Expect(k.condemned).To(BeEmpty())
+		g.Expect(k.dirty).To(BeEmpty())
 	})
 
 	t.Run("a workload that collides", func(t *testing.T) {
@@ -82,9 +97,9 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		colliding := spec
 		colliding.Workload = append(slices.Clip(spec.Workload), given("Service", "kubernetes", `{"ports":[{"port":80}]}`))
 		_, err := k.Create(ctx, colliding)
-		g.Expect(err).To(MatchError(ContainSubstring("Service kubernetes is there already, and no workload has made it")))
+		g.Expect(err).To(MatchError(ContainSubstring("Service kubernetes already exists on the cluster and does not belong to a workload")))
 		g.Expect(left()).To(Equal([]string{"the agents"}))
-		g.Expect(k.condemned).To(BeEmpty())
+		g.Expect(k.dirty).To(BeEmpty())
 	})
 
 	t.Run("interrupted", func(t *testing.T) {
@@ -93,17 +108,19 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(left()).To(ContainElement("Pod default/web"))
 		c.Interrupt()
-		g.Eventually(c.Agent("pod/web").Gone()).WithTimeout(podsLimit).Should(BeClosed())
+		g.Eventually(c.Agent("pod/web").Gone()).WithTimeout(limits.Pods).Should(BeClosed())
 		g.Expect(c.Apply(ctx, given("Service", "web", `{"ports":[{"port":81}]}`))).To(Succeed(), "what is undone without agents still can be")
 		g.Expect(c.Close(ctx)).To(Succeed())
 		g.Expect(c.Close(ctx)).To(Succeed())
 		g.Expect(left()).To(Equal([]string{"the agents"}))
-		g.Expect(k.condemned).To(BeEmpty())
+		g.Expect(k.dirty).To(BeEmpty())
 	})
 
 	t.Run("a run that died", func(t *testing.T) {
 		g := NewWithT(t)
 		c, err := k.Create(ctx, spec)
+		g.Expect(err).NotTo(HaveOccurred())
+		_, err = c.Keep(ctx, "ConfigMap", metav1.NamespaceSystem, "coredns")
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(c.Delete(ctx, "ConfigMap", metav1.NamespaceSystem, "coredns")).To(Succeed())
 		c.Interrupt()

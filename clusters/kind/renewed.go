@@ -10,9 +10,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/kubestatus"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// systemPods are the cluster's own pods that have a network of their own, by their identity.
+// systemPods are the cluster's own pods outside the host network, by their identity.
 func (k *Kind) systemPods(ctx context.Context) (map[types.UID]corev1.Pod, error) {
 	list, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -29,18 +32,15 @@ func (k *Kind) systemPods(ctx context.Context) (map[types.UID]corev1.Pod, error)
 
 // systemReady waits until the cluster's own pods are ready.
 func (k *Kind) systemReady(ctx context.Context) error {
-	return k.eventually(ctx, podsLimit, func(ctx context.Context) (string, error) {
+	return k.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
 		pods, err := k.systemPods(ctx)
 		if err != nil {
 			return "", err
 		}
 		var waiting []string
 		for _, pod := range pods {
-			ready := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-				return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-			})
-			if !ready || pod.DeletionTimestamp != nil {
-				waiting = append(waiting, "pod "+pod.Name+" is not ready")
+			if why := kubestatus.NotReady(pod); why != "" {
+				waiting = append(waiting, why)
 			}
 		}
 		slices.Sort(waiting)
@@ -48,10 +48,10 @@ func (k *Kind) systemReady(ctx context.Context) error {
 	})
 }
 
-// podNetwork matches what the nodes have of a pod: its link, and what is said of that, and kube-proxy's rules.
+// podNetwork matches what a pod has on its node: its link and that link's settings, and kube-proxy's rules.
 var podNetwork = regexp.MustCompile(`^(link|address|route|qdisc|sysctl)\b.*\bveth|^nft table ip kube-proxy: |^nft table ip6? (nat|filter|mangle): `)
 
-// replaced says which of the cluster's own pods are not those of the beginning.
+// replaced lists which of the cluster's own pods were replaced since the beginning.
 func (k *Kind) replaced(ctx context.Context) (string, error) {
 	now, err := k.systemPods(ctx)
 	if err != nil {
@@ -73,10 +73,10 @@ func (k *Kind) replaced(ctx context.Context) (string, error) {
 	}
 	slices.Sort(gone)
 	slices.Sort(come)
-	return fmt.Sprintf("pods %s of the cluster itself have gone, and %s have come", strings.Join(gone, ", "), strings.Join(come, ", ")), nil
+	return fmt.Sprintf("the cluster's own pods have changed: deleted %s; created %s", strings.Join(gone, ", "), strings.Join(come, ", ")), nil
 }
 
-// Renewed compares the cluster's own pods with those of the beginning.
+// Renewed compares the cluster's own pods with those at the beginning.
 func (c *cluster) Renewed(ctx context.Context) (string, func(string) bool, error) {
 	what, err := c.kind.replaced(ctx)
 	if what != "" {

@@ -12,17 +12,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
 	"github.com/relapse-k8s/relapse/clusters/images"
-	"github.com/relapse-k8s/relapse/clusters/netconf"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// serveTimes is how often in a row a pod on every node must resolve and connect before a cluster counts as ready.
+// serveTimes is how many times in a row a pod on every node must resolve a name and connect before a cluster counts as ready.
 const serveTimes = 5
 
-// checkName is the pod and Service with which a cluster is tried.
+// checkName is the name of the pods and the Service that check a cluster.
 const checkName = "relapse-check"
 
-// serves sees for itself that a cluster works: on every node a pod connects, by its name, to a Service of pods on all nodes.
+// serves checks that a cluster works: on every node a pod connects, by name, to a Service with pods on all nodes.
 func (k *Kind) serves(ctx context.Context) (err error) {
 	c := k.workload(clusters.Spec{Run: checkName, Nodes: len(k.cluster.Nodes)})
 	defer func() { err = errors.Join(err, c.takeDown(ctx)) }()
@@ -51,32 +52,32 @@ func (k *Kind) serves(ctx context.Context) (err error) {
 	}
 	for place, conn := range c.conns {
 		good := 0
-		err := k.eventually(ctx, reachLimit, func(ctx context.Context) (string, error) {
+		err := k.cluster.WaitFor(ctx, limits.Reach, func(ctx context.Context) (string, error) {
 			if _, err := netconf.Reach.Call(ctx, conn, checkName+".default.svc.cluster.local:80", nil); err != nil {
 				good = 0
 				return "", err
 			}
 			good++
 			if good < serveTimes {
-				return fmt.Sprintf("it went well %d times, not %d", good, serveTimes), nil
+				return fmt.Sprintf("it worked %d times in a row, not %d", good, serveTimes), nil
 			}
 			return "", nil
 		})
 		if err != nil {
-			return fmt.Errorf("%s does not reach a Service by its name: %w", place, err)
+			return fmt.Errorf("%s cannot reach a Service by name: %w", place, err)
 		}
 	}
 	return nil
 }
 
-// sweep takes away the workload that a run which died has left on a cluster that stays, and what it changed of others.
+// sweep deletes the workload that a dead run left on a kept cluster, and restores the other objects that the run changed.
 func (k *Kind) sweep(ctx context.Context) error {
 	return errors.Join(k.takeAway(ctx, runLabel), k.restoreFormers(ctx))
 }
 
-// takeAway deletes every object of workloads' kinds that has a label, and returns when nothing of them is left.
+// takeAway deletes all objects of a workload's kinds that have a label, and returns when they are gone.
 func (k *Kind) takeAway(ctx context.Context, selector string) error {
-	return k.eventually(ctx, sweepLimit, func(ctx context.Context) (string, error) {
+	return k.cluster.WaitFor(ctx, limits.ObjectsGone, func(ctx context.Context) (string, error) {
 		left, err := k.objects.labelled(ctx, selector)
 		if err != nil || len(left) == 0 {
 			return "", err
@@ -86,11 +87,11 @@ func (k *Kind) takeAway(ctx context.Context, selector string) error {
 				return "", err
 			}
 		}
-		return fmt.Sprintf("there are still %v", left), nil
+		return fmt.Sprintf("%v still exist", left), nil
 	})
 }
 
-// checkKinds refuses objects that would not be taken away with the workload.
+// checkKinds refuses objects that would not be deleted with the workload.
 func checkKinds(workload [][]byte) []error {
 	var errs []error
 	for _, text := range workload {

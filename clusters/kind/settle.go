@@ -11,17 +11,19 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// Settle lets every kube-proxy synchronize until what is stale has gone: the chains of a Service that was deleted are removed at a
-// synchronization a second or more after it. Source: Kubernetes pkg/proxy/nftables/proxier.go (staleChains).
+// Settle makes every kube-proxy synchronize until stale rules are gone: the chains of a deleted Service are removed by a synchronization
+// at least a second later. Source: Kubernetes pkg/proxy/nftables/proxier.go (staleChains).
 func (c *cluster) Settle(ctx context.Context) error { return c.kind.settle(ctx) }
 
-// settleName is a Service without endpoints, for kube-proxy to have something to do.
+// settleName is a Service without endpoints, which makes kube-proxy synchronize.
 const settleName = "relapse-settle"
 
-// settle waits for the cluster's own pods, which a fault may have cut off, and makes kube-proxies synchronize twice, with and without a
-// Service that nobody uses. Without kube-proxy there is nothing to do.
+// settle waits for the cluster's own pods, which a fault may have cut off. Then it makes every kube-proxy synchronize twice, by adding
+// and deleting an unused Service. Without kube-proxy there is nothing to do.
 func (k *Kind) settle(ctx context.Context) (err error) {
 	if err := k.cluster.Running(ctx); err != nil {
 		return err
@@ -44,7 +46,7 @@ func (k *Kind) settle(ctx context.Context) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookLimit)
+			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), limits.Look)
 			defer cancel()
 			err = errors.Join(err, remove(limited))
 		}
@@ -63,7 +65,7 @@ func (k *Kind) settle(ctx context.Context) (err error) {
 	return nil
 }
 
-// synchronized touches a Service and waits until every kube-proxy has synchronized since.
+// synchronized changes a Service and waits until every kube-proxy has synchronized after that.
 func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
 	before, err := k.lastSyncs(ctx)
 	if err != nil {
@@ -72,7 +74,7 @@ func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
 	if err := touch(); err != nil {
 		return err
 	}
-	return k.eventually(ctx, settleLimit, func(ctx context.Context) (string, error) {
+	return k.cluster.WaitFor(ctx, limits.ProxySync, func(ctx context.Context) (string, error) {
 		now, err := k.lastSyncs(ctx)
 		if err != nil {
 			return "", err
@@ -87,7 +89,7 @@ func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
 	})
 }
 
-// lastSyncs asks each kube-proxy when it synchronized last, in seconds since 1970, by node.
+// lastSyncs asks each kube-proxy for the time of its last synchronization, in seconds since 1970, by node.
 func (k *Kind) lastSyncs(ctx context.Context) (map[string]float64, error) {
 	syncs := map[string]float64{}
 	for _, node := range k.cluster.Nodes {
@@ -109,12 +111,12 @@ var syncMetric = regexp.MustCompile(`(?m)^kubeproxy_sync_proxy_rules_last_timest
 func lastSync(metrics string) (float64, error) {
 	found := syncMetric.FindStringSubmatch(metrics)
 	if found == nil {
-		return 0, errors.New("they do not say when it has synchronized its IPv4 rules")
+		return 0, errors.New("no time of the last synchronization of IPv4 rules")
 	}
 	return strconv.ParseFloat(found[1], 64)
 }
 
-// proxyMetrics reads the metrics of a node's kube-proxy by way of the API server.
+// proxyMetrics reads the metrics of a node's kube-proxy through the API server.
 func (k *Kind) proxyMetrics(ctx context.Context, container string) (string, error) {
 	pods, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{
 		LabelSelector: "k8s-app=kube-proxy", FieldSelector: "spec.nodeName=" + container,
@@ -123,7 +125,7 @@ func (k *Kind) proxyMetrics(ctx context.Context, container string) (string, erro
 		return "", err
 	}
 	if len(pods.Items) == 0 {
-		return "", fmt.Errorf("there is no kube-proxy on %s", container)
+		return "", fmt.Errorf("no kube-proxy pod on node %s", container)
 	}
 	text, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).ProxyGet("http", pods.Items[0].Name, "10249", "metrics", nil).DoRaw(ctx)
 	if err != nil {

@@ -6,27 +6,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/kind/kubestatus"
+	"github.com/relapse-k8s/relapse/clusters/limits"
+	"github.com/relapse-k8s/relapse/clusters/logs"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/relapse-k8s/relapse/harness/history"
 )
 
-// lookAgain is how often states are looked at, as a person would with kubectl get --watch.
-const lookAgain = time.Second
-
-// Events of states that are not as they should be, said again at every look.
-const (
-	eventNodeNotReady = "node-not-ready"
-	eventPodPending   = "pod-pending"
-)
-
-// followStates says of every node that is not ready, and of every pod of the system that is pending, that it is so.
-func (k *Kind) followStates(ctx context.Context, hear func(history.Log)) error {
-	tick := time.NewTicker(lookAgain)
+// followStates reports every node that is not ready, and every pending pod of the system.
+func (k *Kind) followStates(ctx context.Context, hear func(logs.Line)) error {
+	tick := time.NewTicker(limits.StatesPoll)
 	defer tick.Stop()
 	for {
-		lines, _ := k.statesSoon(ctx) // a fault may cut the way to the API server off for a while
+		lines, _ := k.statesSoon(ctx) // a fault may cut off the API server for a while
 		for _, line := range lines {
 			hear(line)
 		}
@@ -38,13 +31,13 @@ func (k *Kind) followStates(ctx context.Context, hear func(history.Log)) error {
 	}
 }
 
-func (k *Kind) statesSoon(ctx context.Context) ([]history.Log, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+func (k *Kind) statesSoon(ctx context.Context) ([]logs.Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, limits.Look)
 	defer cancel()
 	return k.states(ctx)
 }
 
-func (k *Kind) states(ctx context.Context) ([]history.Log, error) {
+func (k *Kind) states(ctx context.Context) ([]logs.Line, error) {
 	nodes, err := k.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("nodes: %w", err)
@@ -53,20 +46,18 @@ func (k *Kind) states(ctx context.Context) ([]history.Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pods: %w", err)
 	}
-	var lines []history.Log
+	var lines []logs.Line
 	say := func(event, line string, fields map[string]string) {
-		lines = append(lines, history.Log{Source: "kubernetes", On: "cluster", Event: event, Line: line, Fields: fields})
+		lines = append(lines, logs.Line{Source: logs.SourceKubernetes, On: "cluster", Event: event, Line: line, Fields: fields})
 	}
 	for _, node := range nodes.Items {
-		for _, c := range node.Status.Conditions {
-			if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
-				say(eventNodeNotReady, fmt.Sprintf("node/%s NotReady: %s", node.Name, strings.TrimSpace(c.Message)), map[string]string{"reason": c.Reason})
-			}
+		if c := kubestatus.NodeReady(node); c.Status != corev1.ConditionTrue {
+			say(logs.NodeNotReady, fmt.Sprintf("node/%s NotReady: %s", node.Name, strings.TrimSpace(c.Message)), map[string]string{"reason": c.Reason})
 		}
 	}
 	for _, pod := range pods.Items {
 		if pod.Status.Phase == corev1.PodPending {
-			say(eventPodPending, fmt.Sprintf("pod/%s -n %s Pending", pod.Name, pod.Namespace), map[string]string{"app": pod.Labels["k8s-app"]})
+			say(logs.PodPending, fmt.Sprintf("pod/%s -n %s Pending", pod.Name, pod.Namespace), map[string]string{"app": pod.Labels["k8s-app"]})
 		}
 	}
 	return lines, nil

@@ -6,25 +6,22 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
-	"github.com/relapse-k8s/relapse/harness/runstate"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// answerLimit is how long a cluster that stays may take to say what is on it.
-const answerLimit = 10 * time.Second
-
-// Swept is what runs that died have left, as it was said.
+// Swept is what dead runs left, in the words that were printed.
 type Swept struct {
 	Found []string
-	// Unknown are clusters of which it cannot be said, because they do not answer.
+	// Unknown are clusters that do not answer, so that it is not known what is on them.
 	Unknown []string
 }
 
-// Sweep is provision.Sweep, and takes what runs that died have left on clusters that stay: their workloads, and the agents. In a dry run
-// it only says on w what there is.
+// Sweep is provision.Sweep, and also removes what dead runs left on kept clusters: their workloads, and the agents. A dry run only prints
+// to w what would be removed.
 func Sweep(ctx context.Context, w io.Writer, dry bool) (swept Swept, err error) {
 	swept.Found, err = provision.Sweep(ctx, w, dry)
 	all, noEngine := provision.List(ctx)
@@ -53,7 +50,7 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (swept Swept, err error) 
 // silent is the error of a cluster that does not answer.
 type silent struct{ error }
 
-// sweepStaying leaves a cluster alone that a run uses.
+// sweepStaying sweeps a kept cluster, unless a run uses it.
 func sweepStaying(ctx context.Context, name string, w io.Writer, dry bool) (left string, err error) {
 	claim, err := provision.Claim(name)
 	switch {
@@ -62,16 +59,16 @@ func sweepStaying(ctx context.Context, name string, w io.Writer, dry bool) (left
 	case err != nil:
 		return "", err
 	case dry:
-		_ = claim.Close() // whoever only looks keeps nobody away
+		_ = claim.Close() // a dry run must not block others
 	default:
 		defer claim.Close()
 	}
 	k := &Kind{}
 	objects, owner, err := k.leftOn(ctx, name)
 	if err != nil {
-		return "", silent{fmt.Errorf("cluster %s does not answer, so nothing is known of what is on it: %w", name, err)}
+		return "", silent{fmt.Errorf("cluster %s does not answer, so it is not known what runs left on it: %w", name, err)}
 	}
-	// A claim keeps one user's runs apart; whose the agents are, everybody can read.
+	// A claim separates only the runs of one user. Everybody can read who owns the agents.
 	if len(objects) == 0 || owner != nil && runstate.Lives(owner) {
 		return "", nil
 	}
@@ -87,9 +84,9 @@ func sweepStaying(ctx context.Context, name string, w io.Writer, dry bool) (left
 	return left, nil
 }
 
-// leftOn opens a cluster and says what of runs is on it, and whose the agents are.
+// leftOn opens a cluster and lists what runs left on it, and who owns the agents.
 func (k *Kind) leftOn(ctx context.Context, name string) (objects []string, owner map[string]string, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, fmt.Errorf("limit of %s", answerLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.Answer, fmt.Errorf("timed out after %s", limits.Answer))
 	defer cancel()
 	if k.cluster, err = provision.Open(ctx, name); err != nil {
 		return nil, nil, err

@@ -14,9 +14,10 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// tables are what kubectl get would print.
+// tables are the lists that kubectl get would print.
 var tables = []struct{ title, path string }{
 	{"kubectl get nodes", "/api/v1/nodes"},
 	{"kubectl get pods", "/api/v1/namespaces/default/pods"},
@@ -26,16 +27,10 @@ var tables = []struct{ title, path string }{
 	{"kubectl get events", "/api/v1/namespaces/default/events"},
 }
 
-// debugged is what the debug container runs: where a person begins to look.
+// debugged is what the debug container runs: the first commands of an investigation.
 const debugged = "cat /etc/resolv.conf; echo; ip address; echo; ip route; echo; ss -s"
 
-// Limits of what is shown. A fault may cut the way to it off, which is worth seeing too, but not worth waiting for.
-const (
-	lookLimit  = 3 * time.Second
-	debugLimit = 10 * time.Second
-)
-
-// Witness shows what people would look at on a real cluster. What does not come in time is shown as the error that they would get.
+// Witness collects what people would look at on a real cluster. Output that does not arrive in time is replaced by the error.
 func (c *cluster) Witness(ctx context.Context, pods []string) ([]clusters.Exhibit, error) {
 	var all []clusters.Exhibit
 	show := func(title, on string, limit time.Duration, look func(context.Context) (string, error)) {
@@ -48,17 +43,17 @@ func (c *cluster) Witness(ctx context.Context, pods []string) ([]clusters.Exhibi
 		all = append(all, clusters.Exhibit{Title: title, On: on, Text: text})
 	}
 	for _, t := range tables {
-		show(t.title, "cluster", lookLimit, func(ctx context.Context) (string, error) { return c.kind.table(ctx, t.path) })
+		show(t.title, "cluster", limits.Look, func(ctx context.Context) (string, error) { return c.kind.table(ctx, t.path) })
 	}
 	for _, n := range c.kind.cluster.Nodes {
-		show("kube-proxy's metrics", "node/"+n.Name, lookLimit, func(ctx context.Context) (string, error) {
+		show("kube-proxy's metrics", "node/"+n.Name, limits.Look, func(ctx context.Context) (string, error) {
 			text, err := c.kind.proxyMetrics(ctx, n.Container)
 			return only(text, "kubeproxy_"), err
 		})
 	}
-	show("CoreDNS's metrics", "cluster", 2*lookLimit, c.kind.corednsMetrics)
+	show("CoreDNS's metrics", "cluster", 2*limits.Look, c.kind.corednsMetrics)
 	for _, place := range pods {
-		show("kubectl debug ("+debugged+")", place, debugLimit, func(ctx context.Context) (string, error) {
+		show("kubectl debug ("+debugged+")", place, limits.Debug, func(ctx context.Context) (string, error) {
 			return c.debug(ctx, strings.TrimPrefix(place, "pod/"))
 		})
 	}
@@ -106,7 +101,7 @@ func only(text, prefix string) string {
 	return kept.String()
 }
 
-// corednsMetrics reads the metrics of every CoreDNS by way of the API server.
+// corednsMetrics reads the metrics of every CoreDNS through the API server.
 func (k *Kind) corednsMetrics(ctx context.Context) (string, error) {
 	pods := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem)
 	list, err := pods.List(ctx, metav1.ListOptions{LabelSelector: "k8s-app=kube-dns"})
@@ -126,7 +121,7 @@ func (k *Kind) corednsMetrics(ctx context.Context) (string, error) {
 	return all.String(), errors.Join(errs...)
 }
 
-// debug looks around in a pod from an ephemeral container, as kubectl debug does, and returns what that printed.
+// debug runs these commands in an ephemeral container of a pod, as kubectl debug does, and returns their output.
 func (c *cluster) debug(ctx context.Context, name string) (string, error) {
 	pods := c.kind.cluster.Client.CoreV1().Pods(metav1.NamespaceDefault)
 	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
@@ -142,7 +137,7 @@ func (c *cluster) debug(ctx context.Context, name string) (string, error) {
 	if _, err := pods.UpdateEphemeralContainers(ctx, name, pod, metav1.UpdateOptions{FieldManager: manager}); err != nil {
 		return "", err
 	}
-	err = c.kind.eventually(ctx, debugLimit, func(ctx context.Context) (string, error) {
+	err = c.kind.cluster.WaitFor(ctx, limits.Debug, func(ctx context.Context) (string, error) {
 		pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return "", err

@@ -14,22 +14,22 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 )
 
-// ownerLabel is on pods, and names the Pod or Deployment of the workload that they come from.
+// ownerLabel of a pod names the Pod or Deployment of the workload that it belongs to.
 const ownerLabel = "relapse.dev/workload"
 
-// preparer makes objects of a scenario ready for a real cluster.
+// preparer prepares a scenario's objects for a real cluster.
 type preparer struct {
 	run   string
 	nodes []provision.Node
 	image *agents.Image
-	// images are those that the scenario asked for, by owner and container.
+	// images that the scenario names, by owner and container.
 	images map[string]string
 	// owners are the Pods and Deployments by their names.
 	owners map[string]string
 	next   int
 }
 
-// prepare gives an object the run's label, and its pods a node and the agent's image. What it has beyond that stays.
+// prepare adds the run's label to an object, and a node and the agent's image to its pods. Everything else stays as it is.
 func (p *preparer) prepare(text []byte) ([]byte, error) {
 	var head metav1.PartialObjectMetadata
 	if err := json.Unmarshal(text, &head); err != nil {
@@ -98,25 +98,26 @@ func with(labels map[string]string, pairs ...string) map[string]string {
 	return all
 }
 
-// own refuses a second owner of pods with one name: pod/NAME must say which is meant.
+// own refuses a second owner of pods with the same name, because pod/NAME must be unique.
 func (p *preparer) own(kind, namespace, name string) error {
 	if namespace == "" {
 		namespace = metav1.NamespaceDefault
 	}
 	self := kind + " " + namespace + "/" + name
 	if other := p.owners[name]; other != "" && other != self {
-		return fmt.Errorf("%s: there is %s: a place is called by a name alone", self, other)
+		return fmt.Errorf("%s: %s has the same name: names of Pods and Deployments must be unique across namespaces", self, other)
 	}
 	p.owners[name] = self
 	return nil
 }
 
-// pod makes the pods of an owner ready: placed, with nothing of the API that the lab's would not see, and with the agent's image.
+// pod prepares the pods of an owner: with a node, with the agent's image, and, as in the lab, without a service account token and the
+// variables of Services.
 func (p *preparer) pod(owner string, spec *corev1.PodSpec, single bool) error {
 	if err := p.place(owner, spec, single); err != nil {
 		return err
 	}
-	// They end soon, but not with a grace period of 0: the API server would forget them before the kubelet has taken their network away.
+	// They end soon, but not with a grace period of 0: the API server would then delete them before the kubelet has removed their network.
 	soon, no := int64(1), false
 	spec.TerminationGracePeriodSeconds, spec.AutomountServiceAccountToken, spec.EnableServiceLinks = &soon, &no, &no
 	for _, c := range spec.Containers {
@@ -125,7 +126,8 @@ func (p *preparer) pod(owner string, spec *corev1.PodSpec, single bool) error {
 	return p.image.Contain(spec)
 }
 
-// place puts a pod where the lab would: on the node that it names, else in turn. The scheduler does it, by the node's label.
+// place selects a pod's node as the lab does: the node that it names, otherwise each in turn. The scheduler does the rest, by the node's
+// label.
 func (p *preparer) place(owner string, spec *corev1.PodSpec, single bool) error {
 	if spec.NodeName != "" || single {
 		if spec.NodeName == "" {
@@ -134,7 +136,7 @@ func (p *preparer) place(owner string, spec *corev1.PodSpec, single bool) error 
 		}
 		i := slices.IndexFunc(p.nodes, func(n provision.Node) bool { return n.Name == spec.NodeName })
 		if i < 0 {
-			return fmt.Errorf("%s: spec.nodeName: there is no %s among %s", owner, spec.NodeName, nodeNames(p.nodes))
+			return fmt.Errorf("%s: spec.nodeName: unknown node %s: must be one of %s", owner, spec.NodeName, nodeNames(p.nodes))
 		}
 		spec.NodeSelector = with(spec.NodeSelector, corev1.LabelHostname, p.nodes[i].Container)
 		spec.NodeName = ""
@@ -144,7 +146,7 @@ func (p *preparer) place(owner string, spec *corev1.PodSpec, single bool) error 
 	return nil
 }
 
-// among keeps pods on some of the nodes.
+// among restricts pods to some of the nodes.
 func among(nodes []provision.Node) *corev1.Affinity {
 	var names []string
 	for _, n := range nodes {
@@ -165,7 +167,7 @@ func nodeNames(nodes []provision.Node) string {
 	return strings.Join(names, ", ")
 }
 
-// order is that in which objects are made: what others need comes first.
+// order in which objects are created: first those that others need.
 var order = []string{"Namespace", "ConfigMap", "Service"}
 
 // sorted puts objects into that order.

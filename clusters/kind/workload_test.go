@@ -1,12 +1,9 @@
 package kind
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"net/netip"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -25,23 +22,6 @@ func TestKindsThatDoNotGoWithAWorkload(t *testing.T) {
 	g.Expect(checkKinds([][]byte{given("DaemonSet", "c", "{}")})).To(ConsistOf(MatchError(ContainSubstring("DaemonSet c: a workload has objects of kinds Deployment, Pod"))))
 }
 
-func TestPodsThatDoNotRun(t *testing.T) {
-	waiting := corev1.ContainerStatus{Name: "main", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImageNeverPull", Message: "not there"}}}
-	ended := corev1.ContainerStatus{Name: "main", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 3}}}
-	unscheduled := corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "0/2 nodes are available"}
-	for want, status := range map[string]corev1.PodStatus{
-		"": {Phase: corev1.PodRunning, PodIP: "10.244.0.3", ContainerStatuses: []corev1.ContainerStatus{{Name: "main"}}},
-		"web: container main waits: ErrImageNeverPull not there": {Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{waiting}},
-		"web: container main has ended with exit status 3":       {Phase: corev1.PodRunning, PodIP: "10.244.0.3", ContainerStatuses: []corev1.ContainerStatus{ended}},
-		"web is not scheduled: 0/2 nodes are available":          {Phase: corev1.PodPending, Conditions: []corev1.PodCondition{unscheduled}},
-		"web is Running": {Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{{Name: "main"}}},
-	} {
-		pod := &corev1.Pod{Status: status}
-		pod.Name = "web"
-		NewWithT(t).Expect(notRunning(pod)).To(Equal(want))
-	}
-}
-
 func TestPodsGoToTheScenariosNodes(t *testing.T) {
 	g := NewWithT(t)
 	nodes := []provision.Node{{Name: "node-1", Container: "x-worker"}, {Name: "node-2", Container: "x-control-plane"}}
@@ -55,7 +35,7 @@ func TestPodsGoToTheScenariosNodes(t *testing.T) {
 	g.Expect(on(corev1.PodSpec{})).To(Equal("x-worker"))
 	g.Expect(on(corev1.PodSpec{NodeName: "node-1"})).To(Equal("x-worker"))
 	g.Expect(on(corev1.PodSpec{})).To(Equal("x-control-plane"), "in turn")
-	g.Expect(p.place("web", &corev1.PodSpec{NodeName: "node-9"}, true)).To(MatchError("web: spec.nodeName: there is no node-9 among node-1, node-2"))
+	g.Expect(p.place("web", &corev1.PodSpec{NodeName: "node-9"}, true)).To(MatchError("web: spec.nodeName: unknown node node-9: must be one of node-1, node-2"))
 
 	var several corev1.PodSpec
 	g.Expect(p.place("web", &several, false)).To(Succeed())
@@ -74,7 +54,7 @@ func TestTwoOfOneName(t *testing.T) {
 	p := &preparer{owners: map[string]string{}}
 	g.Expect(p.own("Pod", "", "web")).To(Succeed())
 	g.Expect(p.own("Pod", "default", "web")).To(Succeed(), "it is replaced")
-	g.Expect(p.own("Pod", "team", "web")).To(MatchError(ContainSubstring("Pod team/web: there is Pod default/web: a place is called by a name alone")))
+	g.Expect(p.own("Pod", "team", "web")).To(MatchError(ContainSubstring("Pod team/web: Pod default/web has the same name: names of Pods and Deployments must be unique")))
 	g.Expect(p.own("Deployment", "", "web")).NotTo(Succeed())
 }
 
@@ -86,20 +66,6 @@ func TestServicesComeBeforePods(t *testing.T) {
 		kinds = append(kinds, head.Kind)
 	}
 	NewWithT(t).Expect(kinds).To(Equal([]string{"Namespace", "Service", "Pod"}))
-}
-
-func TestWhatAWaitHasSeen(t *testing.T) {
-	g := NewWithT(t)
-	seen := 0
-	g.Expect(eventually(t.Context(), time.Minute, func(context.Context) (string, error) {
-		seen++
-		return map[bool]string{true: "not yet"}[seen < 2], nil
-	})).To(Succeed())
-	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errors.New("interrupted"))
-	g.Expect(eventually(ctx, time.Minute, func(context.Context) (string, error) { return "two pods", nil })).To(MatchError("two pods (interrupted)"))
-	g.Expect(eventually(ctx, time.Minute, func(context.Context) (string, error) { return "", errors.New("no route") })).To(MatchError("no route (interrupted)"),
-		"an error is all that was seen")
 }
 
 func TestWhenKubeProxyHasSynchronized(t *testing.T) {

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/probes"
+	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
 	"github.com/relapse-k8s/relapse/clusters/lab"
-	"github.com/relapse-k8s/relapse/clusters/sandbox"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/probes"
 )
 
 // BenchmarkLab makes labs, up to the first connection through a Service, and takes them down again; beside that it starts and

@@ -16,12 +16,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
 	"github.com/relapse-k8s/relapse/clusters/local"
-	"github.com/relapse-k8s/relapse/clusters/netconf"
 	"github.com/relapse-k8s/relapse/clusters/outside"
-	"github.com/relapse-k8s/relapse/clusters/sandbox"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/program"
 )
 
 // cluster is a running lab.
@@ -65,23 +65,14 @@ func (c *cluster) up(ctx context.Context) error {
 	if err := c.place(); err != nil {
 		return err
 	}
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
-		{"namespaces", c.startAgents},
-		{"wires", c.connect},
-		{"addresses and routes", c.configure},
-		{"programs", c.startPrograms},
-		{"Services", c.tell},
-		{"network policies", c.enforce},
-	} {
-		c.progress("making " + step.what)
-		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
-		}
-	}
-	return nil
+	return c.spec.Make(ctx,
+		clusters.Step{What: "namespaces", Do: c.startAgents},
+		clusters.Step{What: "wires", Do: c.connect},
+		clusters.Step{What: "addresses and routes", Do: c.configure},
+		clusters.Step{What: "programs", Do: c.startPrograms},
+		clusters.Step{What: "Services", Do: c.tell},
+		clusters.Step{What: "network policies", Do: c.enforce},
+	)
 }
 
 // place decides where everything goes, and makes nothing yet.
@@ -98,13 +89,7 @@ func (c *cluster) place() error {
 	return nil
 }
 
-func (c *cluster) progress(text string) {
-	if c.spec.Progress != nil {
-		c.spec.Progress(text)
-	}
-}
-
-// schedule puts each pod on a node, in turn where the pod does not say, and gives it an address.
+// schedule puts each pod on a node, in turn if the pod does not say which, and gives it an address.
 func (c *cluster) schedule() {
 	names := nodeNames(c.spec.Nodes)
 	pods := make([]int, len(names))
@@ -158,7 +143,18 @@ func (c *cluster) startAgents(context.Context) error {
 			if err != nil {
 				return nil, err
 			}
-			return c.programs().StartSandbox(podPlace(pod), sandbox.Home{Hostname: pod.Name, Files: podFiles(pod), Mounts: mounts})
+			home := sandbox.Home{Hostname: pod.Name, Files: podFiles(pod), Mounts: mounts}
+			for _, container := range pod.Spec.Containers {
+				if container.Image == corednsImage {
+					continue
+				}
+				argv, _, err := c.lab.argv(container)
+				if err != nil {
+					return nil, fmt.Errorf("Pod %s: container %s: %w", pod.Name, container.Name, err)
+				}
+				home.Programs = append(home.Programs, argv[0])
+			}
+			return c.programs().StartSandbox(podPlace(pod), home)
 		})
 	}
 	return group.Wait()
@@ -226,10 +222,10 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 		place := nodePlace(name)
 		c.told[place] = "kube-proxy"
 		group.Go(func() error {
-			return c.startProgram(ctx, place, "kube-proxy", []string{
+			return c.start(ctx, place, program.Spec{Name: "kube-proxy", Network: true, Argv: []string{
 				filepath.Join(c.lab.Bin, "relapse-kube-proxy"), "--mode", c.spec.Proxy, "--node-name", name, "--node-ip", nodeIP(n),
 				"--cluster-cidr", podCIDR.String(), "--service-cidr", serviceCIDR.String(),
-			}, nil)
+			}})
 		})
 	}
 	for _, pod := range c.work.pods {
@@ -242,7 +238,7 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 			group.Go(func() error { return c.startContainer(ctx, pod, container) })
 		}
 	}
-	group.Go(func() error { return c.CoreDNS(ctx, "outside", "outside-dns", outside.Corefile) })
+	group.Go(func() error { return c.startOutsideDNS(ctx) })
 	group.Go(func() error {
 		argv := []string{filepath.Join(c.lab.Bin, "relapse-agent"), "http", outside.Host + ":80"}
 		return c.startProgram(ctx, "outside", "outside-http", argv, nil)
@@ -279,18 +275,13 @@ func (c *cluster) startCoreDNS(ctx context.Context, place, name, corefile string
 	return c.startProgram(ctx, place, name, argv, map[string]string{path: corefile})
 }
 
-// CoreDNS starts a CoreDNS that needs no API, and waits until it listens.
-func (c *cluster) CoreDNS(ctx context.Context, place, name, corefile string) error {
-	if err := c.startCoreDNS(ctx, place, name, corefile); err != nil {
+// startOutsideDNS starts a CoreDNS that needs no API, and waits until it listens.
+func (c *cluster) startOutsideDNS(ctx context.Context) error {
+	const place, name = "outside", "outside-dns"
+	if err := c.startCoreDNS(ctx, place, name, outside.Corefile); err != nil {
 		return err
 	}
 	_, err := program.Send.Call(ctx, c.processes[place].Conn, program.Input{Name: name, Expect: `"synced":0`}, nil)
-	return err
-}
-
-// StopCoreDNS ends it.
-func (c *cluster) StopCoreDNS(ctx context.Context, place, name string) error {
-	_, err := program.Stop.Call(ctx, c.processes[place].Conn, name, nil)
 	return err
 }
 
@@ -326,38 +317,6 @@ func (c *cluster) tell(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
-}
-
-// AddService adds a Service to the cluster.
-func (c *cluster) AddService(ctx context.Context, add clusters.Service) (string, error) {
-	s := &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: add.Namespace, Name: add.Name}, Spec: corev1.ServiceSpec{Selector: add.Selector},
-	}
-	for _, p := range add.Ports {
-		s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: p.Name, Protocol: corev1.Protocol(p.Protocol), Port: p.Port})
-	}
-	c.mu.Lock()
-	err := c.addresses.assign(s)
-	c.work.services = append(slices.Clone(c.work.services), s)
-	c.mu.Unlock()
-	if err != nil {
-		return "", err
-	}
-	return s.Spec.ClusterIP, c.tell(ctx)
-}
-
-// RemoveService takes a Service away.
-func (c *cluster) RemoveService(ctx context.Context, namespace, name string) error {
-	c.mu.Lock()
-	c.work.services = slices.DeleteFunc(slices.Clone(c.work.services), func(s *corev1.Service) bool {
-		if s.Namespace == namespace && s.Name == name {
-			delete(c.addresses.used, s.Spec.ClusterIP)
-			return true
-		}
-		return false
-	})
-	c.mu.Unlock()
-	return c.tell(ctx)
 }
 
 // Settle sends the state again: in nftables mode kube-proxy removes the chains of a Service that has gone at a synchronization
@@ -399,7 +358,7 @@ func (c *cluster) Resolve(on string) ([]string, error) {
 		places = []string{on}
 	}
 	if len(places) == 0 {
-		return nil, fmt.Errorf("%s: there is no such place; there are nodes, %s", on, strings.Join(c.Places(), ", "))
+		return nil, fmt.Errorf("%s: no such place; must be nodes or one of %s", on, strings.Join(c.Places(), ", "))
 	}
 	return places, nil
 }

@@ -8,26 +8,25 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/relapse-k8s/relapse/clusters/knownlines"
-	"github.com/relapse-k8s/relapse/harness/history"
-	"github.com/relapse-k8s/relapse/harness/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/logs"
 )
 
-// source is something to be followed until ctx ends, which is no error.
-type source func(ctx context.Context, hear func(history.Log)) error
+// source is a log to follow until ctx ends, which is not an error.
+type source func(ctx context.Context, hear func(logs.Line)) error
 
-// sources lists what there is to be followed.
+// sources lists the logs to follow.
 func (c *cluster) sources() []source {
 	var all []source
 	for _, name := range nodeNames(c.spec.Nodes) {
-		all = append(all, func(ctx context.Context, hear func(history.Log)) error {
+		all = append(all, func(ctx context.Context, hear func(logs.Line)) error {
 			return c.followDrops(ctx, nodePlace(name), hear)
 		})
 	}
 	for _, pod := range c.work.pods {
 		for _, container := range pod.Spec.Containers {
-			if match := knownlines.Patterns(container.Image); len(match) > 0 {
-				all = append(all, func(ctx context.Context, hear func(history.Log)) error {
+			if match := logs.Patterns(container.Image); len(match) > 0 {
+				all = append(all, func(ctx context.Context, hear func(logs.Line)) error {
 					return c.followProgram(ctx, podPlace(pod), container, match, hear)
 				})
 			}
@@ -36,13 +35,13 @@ func (c *cluster) sources() []source {
 	return all
 }
 
-// Follow hears what the lab's programs and network policies say, one line at a time.
-func (c *cluster) Follow(ctx context.Context, hear func(history.Log)) error {
+// Follow reports what the lab's programs and network policies log, one line at a time.
+func (c *cluster) Follow(ctx context.Context, hear func(logs.Line)) error {
 	var one sync.Mutex
 	group, all := errgroup.WithContext(ctx)
 	for _, source := range c.sources() {
 		group.Go(func() error {
-			return source(all, func(line history.Log) {
+			return source(all, func(line logs.Line) {
 				one.Lock()
 				defer one.Unlock()
 				hear(line)
@@ -55,11 +54,11 @@ func (c *cluster) Follow(ctx context.Context, hear func(history.Log)) error {
 	return nil
 }
 
-// followProgram hears the lines of a container's program that are known.
-func (c *cluster) followProgram(ctx context.Context, place string, container corev1.Container, match []string, hear func(history.Log)) error {
+// followProgram reports the known lines of a container's program.
+func (c *cluster) followProgram(ctx context.Context, place string, container corev1.Container, match []string, hear func(logs.Line)) error {
 	following := program.Following{Name: container.Name, Match: match}
 	_, err := program.Follow.Call(ctx, c.processes[place].Conn, following, func(line string) {
-		if entry, ok := knownlines.Recognize(container.Image, line); ok {
+		if entry, ok := logs.Recognize(container.Image, line); ok {
 			entry.On = place
 			hear(entry)
 		}

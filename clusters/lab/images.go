@@ -1,7 +1,10 @@
 package lab
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +19,9 @@ const corednsImage = "coredns"
 func checkImage(namespace string, c corev1.Container) error {
 	if c.Image == corednsImage && namespace == metav1.NamespaceSystem {
 		return nil
+	}
+	if programs := []string{"server", "http", "pause"}; c.Image == images.Agent && len(c.Args) > 0 && !slices.Contains(programs, c.Args[0]) {
+		return fmt.Errorf("args[0]: %q: must be one of %s", c.Args[0], strings.Join(programs, ", "))
 	}
 	return images.Check(c)
 }

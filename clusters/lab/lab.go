@@ -4,11 +4,15 @@ package lab
 
 import (
 	"context"
+	"debug/buildinfo"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 
-	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/offers"
+
 	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/local"
 )
@@ -19,7 +23,7 @@ type Lab struct {
 	Bin string
 }
 
-// New returns a Lab whose programs lie beside the program that is running, or where RELAPSE_BIN says.
+// New returns a Lab whose programs lie beside the program that is running, or in the folder that RELAPSE_BIN names.
 func New() (*Lab, error) {
 	bin, err := local.FindPrograms("the lab", "relapse-agent", "relapse-kube-proxy", "relapse-coredns")
 	if err != nil {
@@ -51,17 +55,17 @@ func (l *Lab) Check(objects [][]byte) []error {
 const maxNodes = 9
 
 // Offers are the kernel's, and the programs that pods can run.
-func (l *Lab) Offers(ctx context.Context) (map[string]clusters.Offer, error) {
-	offers, err := local.Offers(ctx, l.Bin)
+func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
+	found, err := local.Offers(ctx, l.Bin)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range images.Names() {
-		offers[name] = images.Offer(name)
+		found[name] = images.Offer(name)
 	}
-	offers["network-policy"] = clusters.Offer{OK: true, Why: "the lab enforces them by rules of its own"}
-	offers["kubernetes"] = clusters.Offer{Why: "the lab has no API server; --cluster kind has"}
-	return offers, nil
+	found["network-policy"] = offers.Offer{OK: true, Why: "the lab enforces them by rules of its own"}
+	found["kubernetes"] = offers.Offer{Why: "the lab has no API server; use --cluster kind"}
+	return found, nil
 }
 
 // Open has nothing to make: every cluster of the lab is one of its own.
@@ -78,14 +82,21 @@ func (l *Lab) Versions(ctx context.Context) map[string]string {
 	versions := map[string]string{}
 	for name, argv := range map[string][]string{
 		"nft": {"nft", "--version"}, "iptables": {"iptables", "--version"}, "glibc": {"getconf", "GNU_LIBC_VERSION"},
-		"kube-proxy": {filepath.Join(l.Bin, "relapse-kube-proxy"), "--version"},
-		"coredns":    {filepath.Join(l.Bin, "relapse-coredns"), "--version"},
 	} {
 		output, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
 		if err != nil {
 			continue // a program that is missing has no version
 		}
 		versions[name] = strings.TrimSpace(string(output))
+	}
+	for name, module := range map[string]string{"kube-proxy": "k8s.io/kubernetes", "coredns": "github.com/coredns/coredns"} {
+		info, err := buildinfo.ReadFile(filepath.Join(l.Bin, "relapse-"+name))
+		if err != nil {
+			continue // as above
+		}
+		if i := slices.IndexFunc(info.Deps, func(m *debug.Module) bool { return m.Path == module }); i >= 0 {
+			versions[name] = info.Deps[i].Version
+		}
 	}
 	for _, name := range images.Names() {
 		if version := images.Version(ctx, name); version != "" {
@@ -95,7 +106,7 @@ func (l *Lab) Versions(ctx context.Context) map[string]string {
 	return versions
 }
 
-// Differences says where the lab is not a cluster.
+// Differences says how the lab differs from a cluster in production.
 func (l *Lab) Differences() []string {
 	return []string{
 		"There is no API server, scheduler or kubelet: the lab computes endpoints itself and tells kube-proxy and CoreDNS the result.",

@@ -11,8 +11,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent/probes"
 	"github.com/relapse-k8s/relapse/clusters/lab"
-	"github.com/relapse-k8s/relapse/harness/probes"
 )
 
 func newLab(t testing.TB) *lab.Lab {

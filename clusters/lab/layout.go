@@ -44,7 +44,7 @@ func (l *Lab) Layout(spec clusters.Spec) ([]string, error) {
 	return lines, nil
 }
 
-// named leaves out the namespace where it is the usual one.
+// named leaves out the namespace if it is the default one.
 func named(meta metav1.ObjectMeta) string {
 	if meta.Namespace == metav1.NamespaceDefault {
 		return meta.Name

@@ -7,15 +7,18 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/relapse-k8s/relapse/clusters/netconf"
+	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
 	"github.com/relapse-k8s/relapse/clusters/outside"
 )
 
-// noIPv6 keeps router solicitations and the like out of captures and counters.
-var noIPv6 = map[string]string{"net.ipv6.conf.all.disable_ipv6?": "1", "net.ipv6.conf.default.disable_ipv6?": "1"}
+// everywhere keeps router solicitations and the like out of captures and counters, and lets programs bind ports below 1024 without
+// capabilities, as container engines do.
+var everywhere = map[string]string{
+	"net.ipv6.conf.all.disable_ipv6?": "1", "net.ipv6.conf.default.disable_ipv6?": "1", "net.ipv4.ip_unprivileged_port_start": "0",
+}
 
 func sysctls(more map[string]string) map[string]string {
-	all := maps.Clone(noIPv6)
+	all := maps.Clone(everywhere)
 	maps.Copy(all, more)
 	return all
 }

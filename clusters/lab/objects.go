@@ -22,7 +22,7 @@ func (o object) String() string {
 	return o.kind + " " + o.namespace + "/" + o.name
 }
 
-// identify fills in the namespace: none for a Namespace, default where none is given.
+// identify fills in the namespace: none for a Namespace, default if none is given.
 func identify(kind, namespace, name string) object {
 	switch {
 	case kind == "Namespace":
@@ -52,11 +52,36 @@ func (c *cluster) keep(text []byte) {
 	}
 }
 
-// Object returns an object as it was given, or nil.
+// Object returns an object as it was given, a Service with the address that the lab has given it.
 func (c *cluster) Object(_ context.Context, kind, namespace, name string) ([]byte, error) {
+	o := identify(kind, namespace, name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.given[identify(kind, namespace, name)], nil
+	i := slices.IndexFunc(c.work.services, func(s *corev1.Service) bool { return o == identify("Service", s.Namespace, s.Name) })
+	if i < 0 || c.given[o] == nil {
+		return c.given[o], nil
+	}
+	var service map[string]any
+	if err := json.Unmarshal(c.given[o], &service); err != nil {
+		return nil, err
+	}
+	if spec, ok := service["spec"].(map[string]any); ok {
+		spec["clusterIP"] = c.work.services[i].Spec.ClusterIP
+	}
+	return json.Marshal(service)
+}
+
+// Keep remembers an object as it was given.
+func (c *cluster) Keep(_ context.Context, kind, namespace, name string) (func(context.Context) error, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	former, ok := c.given[identify(kind, namespace, name)]
+	return func(ctx context.Context) error {
+		if ok {
+			return c.Apply(ctx, former)
+		}
+		return c.Delete(ctx, kind, namespace, name)
+	}, nil
 }
 
 // Apply creates or replaces an object.
@@ -86,7 +111,7 @@ func (c *cluster) Apply(ctx context.Context, text []byte) error {
 	return c.act(ctx, o.kind)
 }
 
-// Delete takes an object away. A Namespace must be empty, because the lab does not delete what is in it.
+// Delete deletes an object. A Namespace must be empty, because the lab does not delete what is in it.
 func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) error {
 	o := identify(kind, namespace, name)
 	if !slices.Contains(replaceable, kind) {
@@ -94,8 +119,11 @@ func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) erro
 	}
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	if there, err := c.Object(ctx, kind, namespace, name); err != nil || there == nil {
-		return err
+	c.mu.Lock()
+	_, there := c.given[o]
+	c.mu.Unlock()
+	if !there {
+		return nil
 	}
 	if kind == "Namespace" && slices.ContainsFunc(c.work.pods, func(p *corev1.Pod) bool { return p.Namespace == name }) {
 		return fmt.Errorf("%s: it has pods, and the lab does not end them", o)
@@ -109,7 +137,7 @@ func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) erro
 	return c.act(ctx, kind)
 }
 
-// swap takes the object of this name out of the workload, and puts what is in add into its place. A Service keeps its address.
+// swap replaces the object of this name in the workload by what is in add. A Service keeps its address.
 func (c *cluster) swap(o object, add workload) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,7 +170,7 @@ func without[T any](list []*T, is func(*T) bool) []*T {
 	return slices.DeleteFunc(slices.Clone(list), is)
 }
 
-// act tells those whom objects of a kind concern, and returns when they act on it.
+// act tells the programs that use objects of a kind, and returns when they act on it.
 func (c *cluster) act(ctx context.Context, kind string) error {
 	switch kind {
 	case "NetworkPolicy":

@@ -8,15 +8,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/logs"
+
 	"golang.org/x/sync/errgroup"
 
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/enforce"
 	"github.com/relapse-k8s/relapse/clusters/lab/policy"
-	"github.com/relapse-k8s/relapse/clusters/lab/policy/enforce"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/history"
 )
 
-// enforce lets every node know what to enforce, and returns when the nodes' kernels do.
+// enforce tells every node what to enforce, and returns when the nodes' kernels do.
 func (c *cluster) enforce(ctx context.Context) error {
 	c.mu.Lock()
 	rules, err := policy.Compile(policy.Cluster{Policies: c.work.policies, Pods: c.work.pods, Namespaces: c.work.namespaces})
@@ -34,8 +35,8 @@ func (c *cluster) enforce(ctx context.Context) error {
 	return group.Wait()
 }
 
-// followDrops hears of the packets that network policies drop on a node.
-func (c *cluster) followDrops(ctx context.Context, place string, hear func(history.Log)) error {
+// followDrops reports the packets that network policies drop on a node.
+func (c *cluster) followDrops(ctx context.Context, place string, hear func(logs.Line)) error {
 	_, err := enforce.FollowDrops.Call(ctx, c.processes[place].Conn, agent.None{}, func(d enforce.Drop) { hear(c.dropLine(place, d)) })
 	if errors.Is(err, agent.ErrGone) {
 		return nil // a node that has gone drops nothing; that it has gone is noticed by others
@@ -44,7 +45,7 @@ func (c *cluster) followDrops(ctx context.Context, place string, hear func(histo
 }
 
 // dropLine says what was dropped in terms of pods, as kube-iptables-tailer does with the lines of an iptables log.
-func (c *cluster) dropLine(place string, d enforce.Drop) history.Log {
+func (c *cluster) dropLine(place string, d enforce.Drop) logs.Line {
 	port := strconv.Itoa(int(d.Port))
 	policies := strings.Join(d.Policies, ",")
 	peer, whose := d.Peer, ""
@@ -71,8 +72,8 @@ func (c *cluster) dropLine(place string, d enforce.Drop) history.Log {
 	if d.Port != 0 {
 		fields["port"] = port
 	}
-	return history.Log{
-		Source: "nflog", Event: "policy-drop", On: place, Fields: fields,
+	return logs.Line{
+		Source: logs.SourceNFLOG, Event: logs.PolicyDrop, On: place, Fields: fields,
 		Line: fmt.Sprintf("%s of %s/%s %s dropped: isolated by %s", d.Direction, d.Namespace, d.Pod, what, strings.Join(d.Policies, ", ")),
 	}
 }

@@ -9,16 +9,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/logs"
+
 	. "github.com/onsi/gomega"
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent/fingerprint"
+	"github.com/relapse-k8s/relapse/clusters/agent/probes"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
 	"github.com/relapse-k8s/relapse/clusters/lab"
-	"github.com/relapse-k8s/relapse/harness/fingerprint"
-	"github.com/relapse-k8s/relapse/harness/history"
-	"github.com/relapse-k8s/relapse/harness/probes"
-	"github.com/relapse-k8s/relapse/harness/readers"
 )
 
 // object turns the YAML of an object into its JSON.
@@ -216,8 +217,8 @@ func TestDropsAreToldAndOpenConnectionsGoOn(t *testing.T) {
 	g := NewWithT(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	lines, ended := make(chan history.Log, 100), make(chan error, 1)
-	go func() { ended <- c.Follow(ctx, func(line history.Log) { lines <- line }) }()
+	lines, ended := make(chan logs.Line, 100), make(chan error, 1)
+	go func() { ended <- c.Follow(ctx, func(line logs.Line) { lines <- line }) }()
 
 	raw, err := json.Marshal(probes.Echo{To: targets["service"]})
 	g.Expect(err).NotTo(HaveOccurred())
@@ -233,17 +234,17 @@ func TestDropsAreToldAndOpenConnectionsGoOn(t *testing.T) {
 	g.Expect(c.Apply(ctx, policy(t, "deny-ingress", `{podSelector: {}}`))).To(Succeed())
 	g.Expect(echo()).To(BeEmpty(), "it was open before")
 
-	next := func() history.Log {
+	next := func() logs.Line {
 		select {
 		case line := <-lines:
 			return line
 		case <-ctx.Done():
 			t.Fatal("no drop was told")
-			return history.Log{}
+			return logs.Line{}
 		}
 	}
 	p.tries("client>service", 300*time.Millisecond)
-	g.Expect(next()).To(Equal(history.Log{
+	g.Expect(next()).To(Equal(logs.Line{
 		Source: "nflog", Event: "policy-drop", On: "node/node-2",
 		Line: "ingress of default/web from 10.244.1.3 (default/client) to port 8080/tcp dropped: isolated by default/deny-ingress",
 		Fields: map[string]string{

@@ -8,11 +8,12 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/relapse-k8s/relapse/clusters/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
 )
 
-// checkVolumes says what is wrong with a pod's volumes and with where its containers mount them.
+// checkVolumes says what is wrong with a pod's volumes and with the paths at which its containers mount them.
 func (w workload) checkVolumes(pod *corev1.Pod) []error {
 	var errs []error
 	wrong := func(format string, args ...any) {
@@ -21,12 +22,20 @@ func (w workload) checkVolumes(pod *corev1.Pod) []error {
 	names := map[string]bool{}
 	for i, volume := range pod.Spec.Volumes {
 		switch {
+		case len(validation.IsDNS1123Label(volume.Name)) > 0: // it is a folder's name in the sandbox
+			wrong("spec.volumes[%d].name: %q: must be letters, digits and -", i, volume.Name)
 		case names[volume.Name]:
 			wrong("spec.volumes[%d].name: there is another volume %q", i, volume.Name)
 		case volume.ConfigMap == nil:
 			wrong("spec.volumes[%d]: the lab has only volumes of a configMap", i)
 		case w.configMap(pod.Namespace, volume.ConfigMap.Name) == nil:
 			wrong("spec.volumes[%d].configMap.name: there is no ConfigMap %q in namespace %s", i, volume.ConfigMap.Name, pod.Namespace)
+		default:
+			for _, key := range slices.Sorted(maps.Keys(w.configMap(pod.Namespace, volume.ConfigMap.Name).Data)) {
+				if len(validation.IsConfigMapKey(key)) > 0 {
+					wrong("spec.volumes[%d].configMap: %q is not a name of a file", i, key)
+				}
+			}
 		}
 		names[volume.Name] = true
 	}
@@ -39,6 +48,8 @@ func (w workload) checkVolumes(pod *corev1.Pod) []error {
 				wrong("%s.name: the pod has no volume %q", field, mount.Name)
 			case !path.IsAbs(mount.MountPath) || clean == "/" || clean == "/run":
 				wrong("%s.mountPath: %q: a volume is mounted at an absolute path below / and below /run", field, mount.MountPath)
+			case sandbox.Reserved(clean):
+				wrong("%s.mountPath: %q: nothing can be mounted there", field, mount.MountPath)
 			case targets[clean]:
 				wrong("%s.mountPath: %s is taken; the containers of a pod have one file system here", field, clean)
 			case mount.SubPath != "" && !w.hasKey(pod, mount):

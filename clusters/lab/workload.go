@@ -13,7 +13,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/lab/policy"
 )
 
-// workload is what a list of objects comes to: Deployments are Pods by now.
+// workload is a list of objects, parsed: of a Deployment it has the Pods.
 type workload struct {
 	pods       []*corev1.Pod
 	services   []*corev1.Service
@@ -124,7 +124,7 @@ func (w workload) check(nodes int) []error {
 	for _, p := range w.policies {
 		errs = append(errs, policy.Validate(p)...)
 	}
-	return errs
+	return append(errs, w.checkTogether()...)
 }
 
 func nodeNames(n int) []string {

@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/clusters/netconf"
-	"github.com/relapse-k8s/relapse/clusters/sandbox"
-	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/features"
+	"github.com/relapse-k8s/relapse/clusters/offers"
+
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
 )
 
-// Offers finds out what this machine's kernel offers every cluster on it: an agent in a namespace of its own tries.
-func Offers(ctx context.Context, bin string) (map[string]clusters.Offer, error) {
+// Offers finds out what this machine's kernel offers to clusters: an agent tries it in its own namespace.
+func Offers(ctx context.Context, bin string) (map[string]offers.Offer, error) {
 	logs, err := os.MkdirTemp("", "relapse-offers-")
 	if err != nil {
 		return nil, err
@@ -24,7 +25,7 @@ func Offers(ctx context.Context, bin string) (map[string]clusters.Offer, error) 
 	if err != nil {
 		return nil, err
 	}
-	offers, err := netconf.ProbeOffers.Call(ctx, p.Conn, agent.None{}, nil)
+	offers, err := features.Probe.Call(ctx, p.Conn, agent.None{}, nil)
 	if err = errors.Join(err, p.End(ctx)); err != nil {
 		log, _ := os.ReadFile(programs.LogFile("offers"))
 		return nil, fmt.Errorf("finding out what this machine offers: %w\n%s", err, log)
@@ -34,20 +35,20 @@ func Offers(ctx context.Context, bin string) (map[string]clusters.Offer, error) 
 	return offers, nil
 }
 
-func kernelLog() clusters.Offer {
+func kernelLog() offers.Offer {
 	log, err := os.OpenFile("/dev/kmsg", os.O_RDONLY, 0)
 	if err != nil {
-		return clusters.Offer{Why: fmt.Sprintf("%v; run as root", err)}
+		return offers.Offer{Why: fmt.Sprintf("%v; run as root", err)}
 	}
 	log.Close()
-	return clusters.Offer{OK: true, Why: "/dev/kmsg can be read"}
+	return offers.Offer{OK: true, Why: "/dev/kmsg can be read"}
 }
 
-func hostConntrackMax() clusters.Offer {
+func hostConntrackMax() offers.Offer {
 	file, err := os.OpenFile("/proc/sys/net/netfilter/nf_conntrack_max", os.O_WRONLY, 0)
 	if err != nil {
-		return clusters.Offer{Why: fmt.Sprintf("%v; run as root on the machine itself", err)}
+		return offers.Offer{Why: fmt.Sprintf("%v; run as root on the machine itself", err)}
 	}
 	file.Close()
-	return clusters.Offer{OK: true, Why: "it can be written; scenarios do so only with --allow-host-changes"}
+	return offers.Offer{OK: true, Why: "it can be written; scenarios do so only with --allow-host-changes"}
 }

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// FindPrograms returns the folder that relapse's own programs are in: beside the program that is running, or where RELAPSE_BIN
-// says. Who needs them is for the error.
+// FindPrograms returns the folder with relapse's own programs: the folder of the running program, or RELAPSE_BIN. Who, which needs them,
+// is named in the error.
 func FindPrograms(who string, names ...string) (bin string, err error) {
 	bin = os.Getenv("RELAPSE_BIN")
 	if bin == "" {

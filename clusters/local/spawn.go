@@ -1,5 +1,5 @@
-// Package local starts agents as child processes in namespaces of their own on this machine: all of the lab, and what lies
-// outside of a kind cluster.
+// Package local starts agents as child processes in their own namespaces on this machine: all agents of the lab, and the outside host of
+// a kind cluster.
 package local
 
 import (
@@ -10,14 +10,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"github.com/relapse-k8s/relapse/clusters/sandbox"
-	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/procs"
+	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
 // Process is an agent's process and the stream to it.
@@ -30,44 +31,21 @@ type Process struct {
 // PID of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Programs says where the agent's program lies, and what its processes are given.
+// Programs has the folder of the agent's program, and settings for its processes.
 type Programs struct {
 	// Bin is the folder of relapse-agent.
 	Bin string
-	// Logs is the folder for what agents say on standard error: PLACE.log, with - for /.
+	// Logs is the folder for the standard error of agents: PLACE.log, with - for /.
 	Logs string
-	// Env is the environment of the processes beside the harness's own: KEY=VALUE.
+	// Env is the environment of the processes: KEY=VALUE. Of the harness's they get only PATH and relapse's own variables.
 	Env []string
 }
-
-// endGrace is how long an agent may take to end before it is killed. What it has not undone by then goes with its namespace.
-const endGrace = 5 * time.Second
-
-// killLimit is how long the kernel may take to end a process that was killed.
-const killLimit = 10 * time.Second
-
-// spawn runs f on a thread that lives as long as the program: the parent-death signal of a child comes when the thread that
-// started it ends.
-var spawn = sync.OnceValue(func() func(func()) {
-	calls := make(chan func())
-	go func() {
-		runtime.LockOSThread()
-		for f := range calls {
-			f()
-		}
-	}()
-	return func(f func()) {
-		done := make(chan struct{})
-		calls <- func() { f(); close(done) }
-		<-done
-	}
-})
 
 // Start starts an agent in new namespaces.
 func (p Programs) Start(place string, namespaces uintptr, args ...string) (*Process, error) {
 	cmd := exec.Command(filepath.Join(p.Bin, "relapse-agent"), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces, Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	cmd.Env = append(os.Environ(), p.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), foreign), p.Env...)
 	stdin, err1 := cmd.StdinPipe()
 	stdout, err2 := cmd.StdoutPipe()
 	log, err3 := os.OpenFile(p.LogFile(place), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -76,9 +54,7 @@ func (p Programs) Start(place string, namespaces uintptr, args ...string) (*Proc
 	}
 	defer log.Close()
 	cmd.Stderr = log
-	var err error
-	spawn()(func() { err = cmd.Start() })
-	if err != nil {
+	if err := procs.StartChild(cmd); err != nil {
 		return nil, fmt.Errorf("%s: start in namespaces of its own: %w", place, err)
 	}
 	started := &Process{Conn: agent.NewConn(place, stdout, stdin), cmd: cmd, ended: make(chan struct{})}
@@ -90,6 +66,11 @@ func (p Programs) Start(place string, namespaces uintptr, args ...string) (*Proc
 	return started, nil
 }
 
+// foreign says whether a variable is not for agents: others may be secret.
+func foreign(variable string) bool {
+	return !strings.HasPrefix(variable, "PATH=") && !strings.HasPrefix(variable, "RELAPSE_")
+}
+
 // LogFile of a place's agent.
 func (p Programs) LogFile(place string) string {
 	return filepath.Join(p.Logs, strings.ReplaceAll(place, "/", "-")+".log")
@@ -97,19 +78,32 @@ func (p Programs) LogFile(place string) string {
 
 // StartSandbox starts the agent of a node, a pod or the outside.
 func (p Programs) StartSandbox(place string, home sandbox.Home) (*Process, error) {
+	for _, name := range []string{"relapse-agent", "relapse-coredns", "relapse-kube-proxy"} {
+		path, err := filepath.Abs(filepath.Join(p.Bin, name))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(path); err == nil { // kind has no kube-proxy of ours
+			home.Programs = append(home.Programs, path)
+		}
+	}
 	argument, err := json.Marshal(home)
 	if err != nil {
 		return nil, err
 	}
-	return p.Start(place, sandbox.Namespaces, "sandbox", string(argument))
+	logs, err := filepath.Abs(p.Logs)
+	if err != nil {
+		return nil, err
+	}
+	return p.Start(place, sandbox.Namespaces, "sandbox", logs, string(argument))
 }
 
-// End closes the stream and waits for the process, which it kills when that takes too long, and at once when ctx has ended.
+// End closes the stream and waits for the process. It kills the process if that takes too long, or at once if ctx has ended.
 func (p *Process) End(ctx context.Context) error {
 	_ = p.Conn.Close() // it may be gone already
-	grace := time.NewTimer(endGrace)
+	grace := time.NewTimer(limits.AgentEnds)
 	defer grace.Stop()
-	late := fmt.Errorf("%s: the agent did not end within %s and was killed", p.Conn.Name(), endGrace)
+	late := fmt.Errorf("%s: the agent did not end within %s and was killed", p.Conn.Name(), limits.AgentEnds)
 	select {
 	case <-p.ended:
 		return nil
@@ -118,12 +112,12 @@ func (p *Process) End(ctx context.Context) error {
 		late = nil
 	}
 	_ = p.cmd.Process.Kill()
-	limit := time.NewTimer(killLimit)
+	limit := time.NewTimer(limits.Killed)
 	defer limit.Stop()
 	select {
 	case <-p.ended:
 		return late
 	case <-limit.C:
-		return fmt.Errorf("%s: the agent, process %d, is still there %s after it was killed", p.Conn.Name(), p.PID(), killLimit)
+		return fmt.Errorf("%s: the agent, process %d, has not ended %s after it was killed", p.Conn.Name(), p.PID(), limits.Killed)
 	}
 }

@@ -1,7 +1,7 @@
-// Package outside is what lies beyond a cluster, whatever its kind: a host, and a DNS server for names that are not the cluster's.
+// Package outside describes the outside of every cluster: a host, and a DNS server for names outside the cluster.
 package outside
 
-// Addresses of RFC 5737, which belong to nobody.
+// Addresses reserved for documentation by RFC 5737.
 const (
 	Network = "203.0.113.0/24"
 	DNS     = "203.0.113.53"

@@ -17,16 +17,16 @@ import (
 // httpServer is the program of a pod that speaks HTTP.
 type httpServer struct {
 	address string
-	// idle is how long an idle connection is kept; 0 is for ever.
+	// idle is how long an idle connection is kept; 0 is without limit.
 	idle time.Duration
-	// h2c is whether HTTP/2 without encryption is understood beside HTTP/1.1.
+	// h2c also enables HTTP/2 without encryption.
 	h2c bool
 }
 
 // parseHTTP reads ADDRESS [idle-timeout=DURATION] [h2c].
 func parseHTTP(args []string) (httpServer, error) {
 	if len(args) == 0 {
-		return httpServer{}, errors.New("http: give the address to listen on, such as :8080")
+		return httpServer{}, errors.New("http: missing the address to listen on, such as :8080")
 	}
 	s := httpServer{address: args[0]}
 	for _, arg := range args[1:] {
@@ -41,13 +41,13 @@ func parseHTTP(args []string) (httpServer, error) {
 		case arg == "h2c":
 			s.h2c = true
 		default:
-			return s, fmt.Errorf("http: %q is not understood; there are idle-timeout=DURATION and h2c", arg)
+			return s, fmt.Errorf("http: unknown argument %q: must be idle-timeout=DURATION or h2c", arg)
 		}
 	}
 	return s, nil
 }
 
-// serve answers requests until it is told to end.
+// serve answers requests until it gets SIGTERM or SIGINT.
 func (s httpServer) serve(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -74,18 +74,18 @@ func handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/bytes", serveBytes)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // a client that breaks off is no error of the server
+		_, _ = io.Copy(io.Discard, r.Body) // a client that disconnects is not an error of the server
 		fmt.Fprintf(w, "%s %s from %s\n", r.Method, r.Proto, r.RemoteAddr)
 	})
 	return mux
 }
 
-// zeros reads as endless zero bytes.
+// zeros is an endless reader of zero bytes.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
-// serveBytes streams as many bytes as ?n= asks for.
+// serveBytes answers with n bytes, for ?n=N.
 func serveBytes(w http.ResponseWriter, r *http.Request) {
 	n, err := strconv.ParseInt(r.URL.Query().Get("n"), 10, 64)
 	if err != nil || n < 0 {
@@ -94,5 +94,5 @@ func serveBytes(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
-	_, _ = io.CopyN(w, zeros{}, n) // a client that breaks off is no error of the server
+	_, _ = io.CopyN(w, zeros{}, n) // a client that disconnects is not an error of the server
 }

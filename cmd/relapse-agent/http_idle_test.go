@@ -10,7 +10,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/relapse-k8s/relapse/harness/undo/nstest"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
 )
 
 func TestHTTPServerClosesIdleConnections(t *testing.T) {

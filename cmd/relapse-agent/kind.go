@@ -11,14 +11,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/relapse-k8s/relapse/clusters/kind/contain"
-	"github.com/relapse-k8s/relapse/clusters/kind/journals"
-	"github.com/relapse-k8s/relapse/clusters/kind/place"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/program"
-	"github.com/relapse-k8s/relapse/harness/runstate"
-	"github.com/relapse-k8s/relapse/harness/runstate/procs"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/onkind/contain"
+	"github.com/relapse-k8s/relapse/clusters/agent/onkind/journals"
+	"github.com/relapse-k8s/relapse/clusters/agent/onkind/place"
+	"github.com/relapse-k8s/relapse/clusters/agent/procs"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
 
 // journalsDir is the folder of all journals of the node.
@@ -30,11 +30,11 @@ func journalsDir() (string, error) {
 const (
 	// undoLimit is how long undoing one journal may take.
 	undoLimit = time.Minute
-	// awaitLimit is how long an agent waits at its start until what a dead one has left is undone.
+	// awaitLimit is how long an agent waits at its start until the changes of a dead agent are undone.
 	awaitLimit = 30 * time.Second
 )
 
-// keep undoes what dead agents have left, each journal by a process of its own that enters their namespaces.
+// keep undoes the changes of dead agents. Each journal is undone by a process of its own, which enters the agent's namespaces.
 func keep(ctx context.Context, _ []string) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -43,7 +43,7 @@ func keep(ctx context.Context, _ []string) error {
 		return fmt.Errorf("keep: %w", err)
 	}
 	keeper := journals.Keeper{Dir: dir, Log: os.Stderr, Undo: func(ctx context.Context, left journals.Left) error {
-		// It is let finish when keep is told to end.
+		// An undo that has begun is finished, even if keep gets a signal.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoLimit)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "/proc/self/exe", "undo", left.Folder)
@@ -56,7 +56,7 @@ func keep(ctx context.Context, _ []string) error {
 	return keeper.Keep(ctx)
 }
 
-// undoJournal undoes what one dead agent has left, where it left it.
+// undoJournal undoes the changes of one dead agent, in the namespaces where it made them.
 func undoJournal(ctx context.Context, args []string) error {
 	left, err := journals.ReadLeft(first(args))
 	if err != nil {
@@ -77,11 +77,11 @@ func undoJournal(ctx context.Context, args []string) error {
 			err = place.ErrGone
 		}
 	}
-	if err != nil { // that process has ended, and another one of the place may be there
+	if err != nil { // that process has ended, but its network namespace may have another process
 		process, err = place.InNetwork(left.Owner.Netns)
 	}
 	if errors.Is(err, place.ErrGone) {
-		say(fmt.Sprintf("%s: %v, and its changes with it", left.Owner, err))
+		say(fmt.Sprintf("%s: %v, and its changes are gone with it", left.Owner, err))
 		return left.Remove()
 	}
 	if err != nil {
@@ -90,7 +90,7 @@ func undoJournal(ctx context.Context, args []string) error {
 	return place.Enter(process)
 }
 
-// find returns a process of a container, or of the node, which is its first one.
+// find returns the first process of a container, or of the node if container is empty.
 func find(container string) (procs.ID, error) {
 	if container == "" {
 		return procs.Of(1)
@@ -101,19 +101,19 @@ func find(container string) (procs.ID, error) {
 
 func node(ctx context.Context, args []string) error {
 	if len(args) != 2 {
-		return errors.New("node: give RUN PLACE")
+		return errors.New("node: takes RUN PLACE")
 	}
 	return servePlace(ctx, "", args[0], args[1])
 }
 
 func pod(ctx context.Context, args []string) error {
 	if len(args) != 3 {
-		return errors.New("pod: give CONTAINER RUN PLACE")
+		return errors.New("pod: takes CONTAINER RUN PLACE")
 	}
 	return servePlace(ctx, args[0], args[1], args[2])
 }
 
-// servePlace enters a node or a container, serves it until the stream ends, and undoes all that was done.
+// servePlace enters a node or a container, serves requests until the stream ends, and undoes all changes.
 func servePlace(ctx context.Context, container, run, name string) error {
 	inside, err := place.Inside()
 	if err != nil {
@@ -147,12 +147,12 @@ func servePlace(ctx context.Context, container, run, name string) error {
 	}
 	serveErr := agent.Serve(ctx, os.Stdin, os.Stdout, operations(stack, own, programs))
 	if err := stack.Close(ctx); err != nil {
-		return fmt.Errorf("%s: %w", name, errors.Join(err, journal.Close())) // the journal stays, for keep
+		return fmt.Errorf("%s: %w", name, errors.Join(err, journal.Close())) // the journal is kept, for relapse-agent keep
 	}
 	return errors.Join(serveErr, journal.Remove())
 }
 
-// openJournal begins the journal of this process, once nothing is left of dead agents in its network namespace.
+// openJournal starts the journal of this process, after the changes of dead agents in its network namespace are undone.
 func openJournal(ctx context.Context, owner journals.Owner) (*journals.Journal, error) {
 	dir, err := journalsDir()
 	if err != nil {
@@ -164,7 +164,7 @@ func openJournal(ctx context.Context, owner journals.Owner) (*journals.Journal, 
 	if owner.Netns, err = procs.Netns(0); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, awaitLimit, fmt.Errorf("limit of %s; see the log of relapse-agent keep", awaitLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, awaitLimit, fmt.Errorf("timed out after %s; see the log of relapse-agent keep", awaitLimit))
 	defer cancel()
 	if err := journals.Await(ctx, dir, owner.Netns); err != nil {
 		return nil, err
@@ -172,8 +172,8 @@ func openJournal(ctx context.Context, owner journals.Owner) (*journals.Journal, 
 	return journals.Create(dir, owner)
 }
 
-// rememberPorts writes down the range of source ports, which probes change while they run. They put it back themselves, but not
-// when they are killed.
+// rememberPorts records the range of source ports, which probes change while they run. They restore it themselves, unless they are
+// killed.
 func rememberPorts(stack *undo.Stack) error {
 	const key = "net.ipv4.ip_local_port_range"
 	now, err := undo.ReadSysctl(key)
@@ -183,7 +183,7 @@ func rememberPorts(stack *undo.Stack) error {
 	return stack.Begin("probes").Push(undo.Record{Sysctl: &undo.Sysctl{Key: key, Value: now}})
 }
 
-// sockets are those of the supervisors in a container's pod, also when the kubelet has made the container anew.
+// sockets returns the sockets of the supervisors in a container's pod, also after the kubelet has recreated the container.
 func sockets(c place.Container) ([]string, error) {
 	all, err := c.Siblings()
 	if err != nil {
@@ -199,7 +199,7 @@ func sockets(c place.Container) ([]string, error) {
 	return found, nil
 }
 
-// containProgram is the first process of a container, and then the second as well.
+// containProgram is the first process of a container, and the supervisor that the first process starts.
 func containProgram(ctx context.Context, args []string) error {
 	c, err := contain.Parse(args)
 	if err != nil {

@@ -13,19 +13,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+
 	. "github.com/onsi/gomega"
 
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/program"
-	"github.com/relapse-k8s/relapse/harness/readers"
-	"github.com/relapse-k8s/relapse/harness/site"
-	"github.com/relapse-k8s/relapse/harness/undo/nstest"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
 )
 
 // apply makes a change at an agent.
 func apply(t *testing.T, conn *agent.Conn, name, config string) error {
 	t.Helper()
-	_, err := site.ApplyChange.Call(t.Context(), conn, site.ChangeRequest{
+	_, err := changes.Apply.Call(t.Context(), conn, changes.Request{
 		ID: name, Name: name, Config: json.RawMessage(config), Run: "20261121-000000-abcd", Place: conn.Name(),
 	}, nil)
 	return err
@@ -66,7 +67,7 @@ func TestAPodsAgentActsInThePod(t *testing.T) {
 	g.Expect(readers.RunCommand.Call(t.Context(), p.Conn, []string{"cat", "/etc/resolv.conf"}, nil)).To(ContainSubstring("ndots:2"))
 	g.Expect(os.ReadFile("/etc/resolv.conf")).To(Equal(ours))
 	// What belongs to the whole machine is refused.
-	g.Expect(site.UndoChange.Call(t.Context(), p.Conn, "sysctl", nil)).Error().NotTo(HaveOccurred())
+	g.Expect(changes.Undo.Call(t.Context(), p.Conn, "sysctl", nil)).Error().NotTo(HaveOccurred())
 	g.Expect(inPod(main, "cat /proc/sys/net/ipv4/ip_forward")()).To(Equal("0\n"))
 	g.Expect(apply(t, p.Conn, "sysctl", `{"key": "net.netfilter.nf_conntrack_max", "value": "100"}`)).To(MatchError(Or(
 		ContainSubstring("holds for the whole machine"), ContainSubstring("initial network namespace"))))
@@ -213,7 +214,7 @@ func TestAContainerIsStartedAgainAndAsItWas(t *testing.T) {
 		}
 	}
 	g.Eventually(inContainer("/run/app/app.conf"), time.Minute).Should(Equal("one"))
-	g.Expect(side.output.String()).To(ContainSubstring("say one")) // the program's output is the container's
+	g.Eventually(side.output.String, time.Minute).Should(ContainSubstring("say one")) // the program's output is the container's
 
 	start := func() (*process, program.Keeper) {
 		p := m.agent("pod/client", "pod", main.id, "20261121-000000-abcd", "pod/client").serving(t)
@@ -226,12 +227,12 @@ func TestAContainerIsStartedAgainAndAsItWas(t *testing.T) {
 
 	change := `{"container": "main", "files": {"app.conf": "two"}, "args": ["http", "127.0.0.1:8080", "h2c"]}`
 	running := func() (map[string]float64, error) {
-		return site.ReadChange.Call(t.Context(), p.Conn, "restart-container", nil)
+		return changes.Read.Call(t.Context(), p.Conn, "restart-container", nil)
 	}
 	g.Expect(apply(t, p.Conn, "restart-container", change)).To(Succeed())
 	g.Expect(running()).To(HaveKeyWithValue("running", 1.0))
 	g.Expect(inContainer("/run/app/app.conf")()).To(Equal("two"))
-	g.Expect(site.UndoChange.Call(t.Context(), p.Conn, "restart-container", nil)).Error().NotTo(HaveOccurred())
+	g.Expect(changes.Undo.Call(t.Context(), p.Conn, "restart-container", nil)).Error().NotTo(HaveOccurred())
 	g.Expect(inContainer("/run/app/app.conf")()).To(Equal("one"))
 
 	// A program of the agent's own is none of the container's.

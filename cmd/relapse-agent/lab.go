@@ -3,31 +3,49 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
-	"github.com/relapse-k8s/relapse/clusters/sandbox"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/guard"
-	"github.com/relapse-k8s/relapse/harness/program"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
 
-// enterSandbox makes the namespaces that the process was started in a node or pod of the lab, and serves it.
+// enterSandbox turns the namespaces of this process into a node or pod of the lab, and serves requests there.
 func enterSandbox(ctx context.Context, args []string) error {
+	if len(args) != 2 {
+		return errors.New("sandbox: takes LOGS HOME")
+	}
 	var home sandbox.Home
-	if err := json.Unmarshal([]byte(first(args)), &home); err != nil {
+	if err := json.Unmarshal([]byte(args[1]), &home); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
+	}
+	// Opened before the machine's files are out of reach.
+	logs, err := os.OpenRoot(args[0])
+	if err != nil {
+		return fmt.Errorf("sandbox %s: %w", home.Hostname, err)
 	}
 	if err := home.Enter(); err != nil {
 		return fmt.Errorf("sandbox %s: %w", home.Hostname, err)
 	}
-	return serve(ctx, &undo.Stack{})
+	programs := program.NewManager()
+	programs.Confine, programs.Logs = sandbox.Confine, logs
+	return serve(ctx, &undo.Stack{}, programs)
 }
 
-// serve answers requests until the stream ends, and then undoes all that was done.
-func serve(ctx context.Context, stack *undo.Stack) error {
-	programs := program.NewManager()
+// restrict becomes a pod's program.
+func restrict(_ context.Context, args []string) error {
+	if len(args) < 2 {
+		return errors.New("restrict: takes PATH ARGV...")
+	}
+	return fmt.Errorf("restrict: %w", sandbox.Restrict(args[0], args[1:]))
+}
+
+// serve answers requests until the stream ends, and then undoes all changes.
+func serve(ctx context.Context, stack *undo.Stack, programs *program.Manager) error {
 	err := agent.Serve(ctx, os.Stdin, os.Stdout, operations(stack, programs, programs))
 	if undoErr := stack.Close(ctx); undoErr != nil {
 		return undoErr
@@ -35,7 +53,7 @@ func serve(ctx context.Context, stack *undo.Stack) error {
 	return err
 }
 
-// host is the guard too: it outlives the harness, whatever becomes of that.
+// host is the agent of the machine, and the guard: it outlives the harness, however the harness ends.
 func host(ctx context.Context, id string) error {
 	return guard.Main(ctx, id, func(stack *undo.Stack) map[string]agent.Handler {
 		programs := program.NewManager()

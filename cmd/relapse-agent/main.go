@@ -1,9 +1,10 @@
-// Command relapse-agent acts in one namespace: a node's, a pod's or the host's. It has few dependencies and starts in
-// milliseconds, because a cluster has many of them.
+// Command relapse-agent acts in one namespace: a node's, a pod's or the host's. A cluster has many agents, so the program has few
+// dependencies and starts in milliseconds.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,39 +12,58 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/relapse-k8s/relapse/clusters/kind/contain"
-	"github.com/relapse-k8s/relapse/harness/probes"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	_ "github.com/relapse-k8s/relapse/clusters/agent/containers" // the guard undoes what a cluster has in a container engine
+	"github.com/relapse-k8s/relapse/clusters/agent/onkind/contain"
+	"github.com/relapse-k8s/relapse/clusters/agent/probes"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/sbin"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
 
-const usage = `relapse-agent acts in one namespace; the relapse command starts it.
+const usage = `relapse-agent acts in one namespace. It is started by relapse, not by hand.
 
-  relapse-agent sandbox HOME   serve a node or pod of the lab on standard input and output; HOME is JSON
-  relapse-agent wiring         serve the network between the lab's nodes
-  relapse-agent host RUN       serve the machine itself, and put it in order when the stream breaks
-  relapse-agent lookup NAME    print the addresses that the C library finds for a name; with ipv4 behind it those only
+Agents, which take requests on standard input and answer on standard output:
+
+  relapse-agent sandbox LOGS HOME
+                               agent of a node or pod of the lab; HOME is JSON
+  relapse-agent restrict PATH ARGV...
+                               what that agent starts: it gives up its rights
+                               and becomes a pod's program
+  relapse-agent wiring         agent of the network between the lab's nodes
+  relapse-agent host RUN       agent of the machine itself, and the run's guard:
+                               it undoes all changes when standard input ends
+
+Programs of pods and probes:
+
+  relapse-agent lookup NAME [ipv4]
+                               print as JSON the addresses (with ipv4: only IPv4)
+                               that the C library finds for a name, and its time
   relapse-agent server ADDRESS [udp [silent]]
-                               the program of a pod that sends back what it gets over TCP, and with udp every datagram; with
-                               silent behind it, it reads them and sends nothing
+                               echo what is sent over TCP, with udp also
+                               datagrams; with silent, datagrams get no answer
   relapse-agent http ADDRESS [idle-timeout=DURATION] [h2c]
-                               the program of a pod that answers HTTP requests, /bytes?n=N with N bytes
-  relapse-agent pause          the program of a pod that does nothing
+                               HTTP server; /bytes?n=N answers with N bytes
+  relapse-agent pause          do nothing
 
 On the nodes of a real cluster, in a container that sees all processes of its node:
 
-  relapse-agent keep           undo what agents have left that were killed
-  relapse-agent node RUN PLACE serve the node on standard input and output
+  relapse-agent node RUN PLACE agent of the node
   relapse-agent pod CONTAINER RUN PLACE
-                               the same for the pod of a container, which is known by its id
-  relapse-agent undo JOURNAL   undo one journal; keep does so
+                               agent of the pod that has the container with this id
+  relapse-agent keep           undo the changes of agents that were killed
+  relapse-agent undo JOURNAL   undo one journal; started by keep
   relapse-agent contain NAME [command=N] [copy=FROM:TO]... -- PROGRAM [ARGUMENT]...
-                               run a container's program, and start it again when the pod's agent asks for it
+                               run a container's program, and restart it when
+                               the pod's agent asks for it
 `
 
 func main() {
-	// An answer that nobody reads any more must not end the agent before it has undone what it did.
+	// SIGPIPE must not end the agent before it has undone its changes.
 	signal.Ignore(syscall.SIGPIPE)
-	err := run(context.Background(), os.Args[1:])
+	err := sbin.AddToPath()
+	if err == nil {
+		err = run(context.Background(), os.Args[1:])
+	}
 	var status contain.Exit
 	switch {
 	case errors.As(err, &status):
@@ -54,17 +74,23 @@ func main() {
 	}
 }
 
-// commands by their names, with the words behind them.
+// commands maps a command's name to its function, which gets the arguments after the name.
 var commands = map[string]func(ctx context.Context, args []string) error{
-	"sandbox": enterSandbox,
-	"wiring":  func(ctx context.Context, _ []string) error { return serve(ctx, &undo.Stack{}) },
-	"host":    func(ctx context.Context, args []string) error { return host(ctx, first(args)) },
-	"keep":    keep,
-	"node":    node,
-	"pod":     pod,
-	"undo":    undoJournal,
-	"contain": containProgram,
-	"lookup":  lookUp,
+	"sandbox":  enterSandbox,
+	"restrict": restrict,
+	"wiring":   func(ctx context.Context, _ []string) error { return serve(ctx, &undo.Stack{}, program.NewManager()) },
+	"host":     func(ctx context.Context, args []string) error { return host(ctx, first(args)) },
+	"keep":     keep,
+	"node":     node,
+	"pod":      pod,
+	"undo":     undoJournal,
+	"contain":  containProgram,
+	"lookup":   func(ctx context.Context, args []string) error { return lookUp(ctx, args, lookUpNow) },
+	"lookup-when-told": func(ctx context.Context, args []string) error {
+		return lookUp(ctx, args, func(ctx context.Context, name, family string) (probes.Answer, error) {
+			return probes.LookUpWhenTold(ctx, os.Stdin, os.Stdout, name, family)
+		})
+	},
 	"server": func(ctx context.Context, args []string) error {
 		server, err := parseServer(args)
 		if err != nil {
@@ -91,19 +117,23 @@ func run(ctx context.Context, args []string) error {
 	command, ok := commands[first(args)]
 	if !ok {
 		fmt.Fprint(os.Stderr, usage)
-		return fmt.Errorf("no such command: %q", first(args))
+		return fmt.Errorf("unknown command %q", first(args))
 	}
 	return command(ctx, args[1:])
 }
 
-// first is the first word, or nothing.
+// first returns the first argument, or an empty string.
 func first(args []string) string { return strings.Join(args[:min(1, len(args))], "") }
 
-// lookUp is the process of a lookup probe's attempt.
-func lookUp(ctx context.Context, args []string) error {
-	addresses, err := probes.LookUp(ctx, first(args), strings.Join(args[min(1, len(args)):], ""))
-	if err == nil {
-		fmt.Println(addresses)
+func lookUpNow(ctx context.Context, name, family string) (probes.Answer, error) {
+	return probes.LookUp(ctx, name, family), nil
+}
+
+// lookUp prints what a lookup finds, as JSON. An attempt of a lookup probe is such a process.
+func lookUp(ctx context.Context, args []string, look func(ctx context.Context, name, family string) (probes.Answer, error)) error {
+	answer, err := look(ctx, first(args), strings.Join(args[min(1, len(args)):], ""))
+	if err != nil {
+		return err
 	}
-	return err
+	return json.NewEncoder(os.Stdout).Encode(answer)
 }

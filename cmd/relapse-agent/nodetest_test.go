@@ -20,7 +20,7 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 
-	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent"
 )
 
 // role makes the test's own binary another program: agent is relapse-agent; container is what a runtime does before that.

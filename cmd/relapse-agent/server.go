@@ -10,16 +10,16 @@ import (
 	"syscall"
 )
 
-// echoServer sends back what it gets.
+// echoServer sends back what it receives.
 type echoServer struct {
 	address string
-	// udp is whether it also sends back datagrams; silent, whether it only reads them.
+	// udp also serves datagrams. Silent reads them without an answer.
 	udp, silent bool
 }
 
 func parseServer(args []string) (echoServer, error) {
 	if len(args) == 0 {
-		return echoServer{}, errors.New("server: no address")
+		return echoServer{}, errors.New("server: missing the address to listen on, such as :8080")
 	}
 	s := echoServer{address: args[0]}
 	for _, arg := range args[1:] {
@@ -29,13 +29,13 @@ func parseServer(args []string) (echoServer, error) {
 		case arg == "silent" && s.udp:
 			s.silent = true
 		default:
-			return s, fmt.Errorf("server: unknown argument %q", arg)
+			return s, fmt.Errorf("server: unknown argument %q: must be udp, or udp silent", arg)
 		}
 	}
 	return s, nil
 }
 
-// serve answers until it is told to end. It listens for connections last: who sees that knows that it reads datagrams too.
+// serve answers until it gets SIGTERM or SIGINT. It listens on TCP last, so that a TCP connection also shows that UDP is ready.
 func (s echoServer) serve(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -64,14 +64,14 @@ func (s echoServer) serve(ctx context.Context) error {
 		}
 		go func() {
 			defer conn.Close()
-			// Bare readers and writers keep io.Copy from splicing, for which the kernel wants two more files a connection.
-			// A client that breaks off is no error of the server.
+			// Bare readers and writers keep io.Copy from splicing, which needs two more files per connection.
+			// A client that disconnects is not an error of the server.
 			_, _ = io.CopyBuffer(struct{ io.Writer }{conn}, struct{ io.Reader }{conn}, make([]byte, 4<<10))
 		}()
 	}
 }
 
-// datagrams sends back one after the other until the socket is closed.
+// datagrams answers one datagram after another until the socket is closed.
 func (s echoServer) datagrams(packets net.PacketConn) {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -80,7 +80,7 @@ func (s echoServer) datagrams(packets net.PacketConn) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case err == nil && !s.silent:
-			// A sender that does not wait for the answer is no error of the server.
+			// A sender that does not wait for the answer is not an error of the server.
 			_, _ = packets.WriteTo(buffer[:n], from)
 		}
 	}

@@ -4,7 +4,7 @@ package main
 import (
 	"os"
 
-	"github.com/relapse-k8s/relapse/harness/cli"
+	"github.com/relapse-k8s/relapse/cmd/relapse/cli"
 )
 
 func main() { os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -1,5 +1,5 @@
-// Package agree holds two runs of one scenario against each other, usually one in the lab and one on kind: do both say the same, and
-// where they do not, does the scenario explain it? It is pure: it reads nothing but what it is given.
+// Package agree compares two runs of one scenario, usually one in the lab and one on kind: do both say the same, and if not, does the
+// scenario explain it? It is pure: it reads nothing but what it is given.
 package agree
 
 import (
@@ -12,9 +12,9 @@ import (
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// Side is one of the two runs.
-type Side struct {
-	// Folder is where it can be read, as it is to be printed.
+// JudgedRun is one of the two runs.
+type JudgedRun struct {
+	// Folder is its run folder, as it is to be printed.
 	Folder   string
 	Scenario *scenario.Scenario
 	Run      rundir.Run
@@ -24,21 +24,21 @@ type Side struct {
 // Agreement says what two runs say alike: agreement.json.
 type Agreement struct {
 	Scenario string `json:"scenario"`
-	// Outcome is pass where both say the same or the scenario explains why not, fail where it does not, inconclusive where one of them has
-	// nothing to say, skipped where there is nothing that both have looked at.
+	// Outcome is pass if both say the same or the scenario explains why not, fail if it does not, inconclusive if one of the runs is,
+	// and skipped if no point was looked at by both.
 	Outcome judge.Outcome `json:"outcome"`
 	Reason  string        `json:"reason"`
-	Runs    [2]Run        `json:"runs"`
+	Runs    [2]Summary    `json:"runs"`
 	// Notes say what to know before the two are compared.
 	Notes []string `json:"notes,omitempty"`
-	// Counts is how many rows came out how, also where not all are listed.
+	// Counts is how many rows have each result.
 	Counts map[Result]int `json:"counts"`
 	Rows   []Row          `json:"rows"`
 }
 
-// Run is what is told of a run.
-type Run struct {
-	// Name tells the two apart: lab and kind, or lab nftables and lab iptables; one run and other run where they are alike.
+// Summary is one of the two runs in short.
+type Summary struct {
+	// Name tells the two apart: lab and kind, or lab nftables and lab iptables; one run and other run if cluster and mode are the same.
 	Name    string        `json:"name"`
 	Folder  string        `json:"folder"`
 	ID      string        `json:"id"`
@@ -49,12 +49,12 @@ type Run struct {
 	Outcome judge.Outcome `json:"outcome"`
 }
 
-// Row is one thing that both runs may say something of. Without any subject it is the run as a whole, with a variant only that variant.
+// Row is one point of the comparison. Without a subject it is the run as a whole, with nothing but a variant it is that variant.
 type Row struct {
 	scenario.Subject
 	Answers [2]Answer `json:"answers"`
 	Result  Result    `json:"result"`
-	// Why explains everything but what is said alike.
+	// Why explains every result but same.
 	Why string `json:"why,omitempty"`
 }
 
@@ -74,48 +74,35 @@ type Result string
 // The results.
 const (
 	Same Result = "same"
-	// Explained is another answer that the scenario explains: in its differences, or because it expects something else where another thing
-	// is offered.
+	// Explained is a difference that the scenario explains: in its list of differences, or because it expects something else of a cluster
+	// that offers something else.
 	Explained Result = "explained"
-	// Unexplained is another answer, and Stale the same where the scenario explains a difference.
+	// Unexplained is any other difference, and no difference if the scenario explains one.
 	Unexplained Result = "unexplained"
-	Stale       Result = "stale"
-	// Open is where one of the runs has nothing to say because it is inconclusive there.
+	// Open means that one of the runs is inconclusive there.
 	Open Result = "open"
-	// Skipped is what only one of them has looked at, or neither.
+	// Skipped means that not both have looked there.
 	Skipped Result = "skipped"
 )
 
-// Missing says of a scenario of which not both sides have a run why it cannot be compared.
+// Missing is the agreement on a scenario that only one side has a run of, with the reason.
 func Missing(scenario string, folders [2]string, outcome judge.Outcome, reason string) Agreement {
-	runs := [2]Run{{Folder: folders[0]}, {Folder: folders[1]}}
+	runs := [2]Summary{{Folder: folders[0]}, {Folder: folders[1]}}
 	return Agreement{Scenario: scenario, Outcome: outcome, Reason: reason, Runs: runs, Counts: map[Result]int{}, Rows: []Row{}}
-}
-
-// Brief is the agreement without what both say alike.
-func (a Agreement) Brief() Agreement {
-	rows := []Row{}
-	for _, r := range a.Rows {
-		if r.Result != Same {
-			rows = append(rows, r)
-		}
-	}
-	a.Rows = rows
-	return a
 }
 
 // comparison is an agreement being made.
 type comparison struct {
 	Agreement
-	sides [2]Side
+	sides [2]JudgedRun
 	// explains is the scenario of the later run, whose differences count.
 	explains *scenario.Scenario
 }
 
-// Compare holds two runs against each other. An error means that they cannot be: they are of different scenarios, or of versions of one
-// that have not the same phases.
-func Compare(first, second Side) (Agreement, error) {
-	c := &comparison{sides: [2]Side{first, second}, explains: second.Scenario}
+// Compare compares two runs. An error means that they cannot be compared: they are runs of different scenarios, or of versions of one
+// scenario with different phases.
+func Compare(first, second JudgedRun) (Agreement, error) {
+	c := &comparison{sides: [2]JudgedRun{first, second}, explains: second.Scenario}
 	if err := c.alike(); err != nil {
 		return Agreement{}, err
 	}
@@ -145,7 +132,7 @@ func (c *comparison) head() {
 	c.Scenario, c.Rows = c.sides[0].Scenario.Metadata.ID, []Row{}
 	names := nameApart(c.sides[0].Run, c.sides[1].Run)
 	for i, s := range c.sides {
-		c.Runs[i] = Run{
+		c.Runs[i] = Summary{
 			Name: names[i], Folder: s.Folder, ID: s.Run.ID, Cluster: s.Run.Cluster, Proxy: s.Run.Proxy, Kernel: s.Run.Versions["kernel"],
 			Start: s.Run.Start, Outcome: s.Verdict.Outcome,
 		}
@@ -176,15 +163,27 @@ func nameApart(a, b rundir.Run) [2]string {
 	return [2]string{"one run", "other run"}
 }
 
-// add adds a row.
 func (c *comparison) add(r Row) { c.Rows = append(c.Rows, r) }
 
-// reasons are what keeps each side from an answer, or nothing.
+// unanswered reports whether a side has no answer, and notes why: it has not looked there, or it is inconclusive there.
+func (c *comparison) unanswered(row *Row, skipped, open reasons) bool {
+	switch {
+	case skipped.any():
+		row.Result, row.Why = Skipped, c.say(skipped)
+	case open.any():
+		row.Result, row.Why = Open, c.say(open)
+	default:
+		return false
+	}
+	return true
+}
+
+// reasons are why each side has no answer, or nothing.
 type reasons [2]string
 
 func (r reasons) any() bool { return r != reasons{} }
 
-// say words reasons, each with its side, but once where it is the same on both.
+// say words reasons, each with its side, or once if both are the same.
 func (c *comparison) say(r reasons) string {
 	if r[0] == r[1] {
 		return r[0]

@@ -60,7 +60,7 @@ func (c *comparison) claim(id string) {
 }
 
 // inconclusive reports whether nothing may be concluded from the phase that a claim looks at.
-func inconclusive(s Side, claim string) bool {
+func inconclusive(s JudgedRun, claim string) bool {
 	at := slices.IndexFunc(s.Scenario.Claims, func(one scenario.Claim) bool { return one.ID == claim })
 	for _, v := range s.Verdict.Variants {
 		for _, p := range v.Phases {

@@ -13,7 +13,7 @@ import (
 
 // variant compares the phases of a variant.
 func (c *comparison) variant(id string) {
-	row := Row{Subject: scenario.Subject{Variant: id}, Result: Skipped}
+	row := Row{Subject: scenario.Subject{Variant: id}}
 	var verdicts [2]judge.Variant
 	var skipped, missing reasons
 	for i, s := range c.sides {
@@ -27,21 +27,16 @@ func (c *comparison) variant(id string) {
 			skipped[i] = cmp.Or(verdicts[i].Reason, "it was skipped")
 		}
 	}
-	switch {
-	case skipped.any():
-		row.Why = c.say(skipped)
+	if c.unanswered(&row, skipped, missing) {
 		c.add(row)
-	case missing.any():
-		row.Result, row.Why = Open, c.say(missing)
-		c.add(row)
-	default:
-		for _, name := range phasesOf(c.explains, id, c.repaired(0, id) && c.repaired(1, id)) {
-			c.phase(id, name, verdicts)
-		}
+		return
+	}
+	for _, name := range phasesOf(c.explains, id, c.repaired(0, id) && c.repaired(1, id)) {
+		c.phase(id, name, verdicts)
 	}
 }
 
-// repaired is whether a side's cluster is not expected to show the failure.
+// repaired reports whether a side's cluster is not expected to show the failure.
 func (c *comparison) repaired(i int, variant string) bool {
 	return plan.Repaired(variantOf(c.sides[i].Scenario, variant), func(need string) bool { return c.sides[i].Run.Offers[need].OK })
 }
@@ -63,18 +58,13 @@ func (c *comparison) phase(variant, name string, verdicts [2]judge.Variant) {
 			open[i] = unmet(phases[i])
 		}
 	}
-	switch {
-	case absent.any():
-		row.Result, row.Why = Skipped, c.say(absent)
+	if c.unanswered(&row, absent, open) {
 		c.add(row)
-	case open.any():
-		row.Result, row.Why = Open, c.say(open)
-		c.add(row)
-	default:
-		detectors := c.detectors(row.Subject, phases)
-		c.symptom(&row, phases, detectors)
-		c.Rows = append(append(c.Rows, row), detectors...)
+		return
 	}
+	detectors := c.detectors(row.Subject, phases)
+	c.symptom(&row, phases, detectors)
+	c.Rows = append(append(c.Rows, row), detectors...)
 }
 
 func (c *comparison) notRun(i int, variant string) string {
@@ -102,7 +92,7 @@ func unmet(p judge.Phase) string {
 	return "the phase is " + string(p.Outcome)
 }
 
-// symptom compares how much of the failure was seen, and the outcome where nothing else tells two of them apart.
+// symptom compares how much of the failure was seen, and the outcomes if nothing else tells the two apart.
 func (c *comparison) symptom(row *Row, phases [2]judge.Phase, detectors []Row) {
 	pass := phases[0].Outcome == judge.Pass && phases[1].Outcome == judge.Pass
 	switch {
@@ -122,8 +112,7 @@ func (c *comparison) symptom(row *Row, phases [2]judge.Phase, detectors []Row) {
 	}
 }
 
-// differ is whether two sightings are not the same failure. Between a part of the attempts and none, or enough of them, there may be no
-// more than chance.
+// differ reports whether two sightings are not the same failure. Whether it is only a part of the attempts may be chance.
 func differ(a, b *judge.Sighting) bool {
 	if a == nil || b == nil || a.Says == b.Says {
 		return false
@@ -136,7 +125,7 @@ func differ(a, b *judge.Sighting) bool {
 	return lowA > highB || lowB > highA
 }
 
-// repair says why the failure shows on one side only, where the scenario expects that.
+// repair says why the failure shows on one side only, if the scenario expects that.
 func (c *comparison) repair(variant string) string {
 	for i := range c.sides {
 		if c.repaired(i, variant) && !c.repaired(1-i, variant) {
@@ -152,7 +141,7 @@ const (
 	quiet = "quiet"
 )
 
-// says is what a detector says of a phase; nothing where it is blind.
+// says is what a detector says about a phase; nothing if it is blind.
 func says(d judge.Detected) string {
 	switch {
 	case d.Fired:
@@ -185,10 +174,7 @@ func (c *comparison) detectors(in scenario.Subject, phases [2]judge.Phase) []Row
 		}
 		why := c.repair(in.Variant)
 		switch {
-		case silent.any():
-			row.Result, row.Why = Skipped, c.say(silent)
-		case blind.any():
-			row.Result, row.Why = Open, c.say(blind)
+		case c.unanswered(&row, silent, blind):
 		case row.Answers[0].Says == row.Answers[1].Says:
 		case expected && why != "":
 			row.Result, row.Why = Explained, why

@@ -5,14 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-func least(v float64) *scenario.NumberRange      { return &scenario.NumberRange{Min: &v} }
-func most(v float64) *scenario.NumberRange       { return &scenario.NumberRange{Max: &v} }
-func between(a, b float64) *scenario.NumberRange { return &scenario.NumberRange{Min: &a, Max: &b} }
+func least(v float64) *units.NumberRange      { return &units.NumberRange{Min: &v} }
+func most(v float64) *units.NumberRange       { return &units.NumberRange{Max: &v} }
+func between(a, b float64) *units.NumberRange { return &units.NumberRange{Min: &a, Max: &b} }
 
 func place(on string, selectors []string, begin, end map[string]float64) detect.Counters {
 	return detect.Counters{Reader: "conntrack", On: on, For: selectors, Begin: begin, End: end}
@@ -101,13 +103,13 @@ func TestProbeCheck(t *testing.T) {
 		w.Samples = append(w.Samples, s)
 	}
 	w.Samples = append(w.Samples, history.Sample{Probe: "other", Took: 99})
-	d := func(v time.Duration) *scenario.DurationRange {
-		x := scenario.Duration(v)
-		return &scenario.DurationRange{Max: &x}
+	d := func(v time.Duration) *units.DurationRange {
+		x := units.Duration(v)
+		return &units.DurationRange{Max: &x}
 	}
-	none := scenario.Percent(0)
+	none := units.Percent(0)
 	got := detect.ProbeCheck(scenario.ProbeExpectation{
-		Probe: "get", Count: between(100, 100), Failed: &scenario.PercentRange{Max: &none}, Fastest: d(time.Millisecond),
+		Probe: "get", Count: between(100, 100), Failed: &units.PercentRange{Max: &none}, Fastest: d(time.Millisecond),
 		P50: d(50 * time.Millisecond), P99: d(99 * time.Millisecond), Slowest: d(99 * time.Millisecond),
 	}, w)
 	want := []detect.Check{

@@ -42,7 +42,7 @@ func TestCatalogue(t *testing.T) {
 			}
 			detector, ok := config.(detect.Detector)
 			if !ok {
-				t.Fatalf("%T is no detect.Detector", config)
+				t.Fatalf("%T is not a detect.Detector", config)
 			}
 			for file, want := range map[string]bool{"fires.jsonl": true, "quiet.jsonl": false} {
 				got := detector.Decide(recorded(t, filepath.Join(dir, file)))
@@ -63,7 +63,7 @@ func recorded(t *testing.T, path string) detect.Window {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := detect.WindowOf(events, recordedLane, recordedPhase, recordedProbe, map[uint64]bool{recordedNode: true})
+	w := detect.WindowOf(events, recordedLane, recordedPhase, recordedProbe, nil, map[uint64]bool{recordedNode: true})
 	if len(w.Counters) == 0 || w.Attempts == 0 {
 		t.Fatalf("%s holds no phase %s of lane %s", path, recordedPhase, recordedLane)
 	}

@@ -13,7 +13,13 @@
 //     whatever lane it is noted under: the kernel has one log.
 package detect
 
-import "github.com/relapse-k8s/relapse/harness/history"
+import (
+	"slices"
+
+	"github.com/relapse-k8s/relapse/clusters/logs"
+	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
 
 // Detector is one documented way to see a failure. Its fields are its settings in scenario files. A detector may also have
 // a method Validate() error, which a scenario's loader calls.
@@ -21,22 +27,22 @@ type Detector interface {
 	Decide(w Window) Result
 }
 
-// HostWide is what a detector implements that looks at something of which the machine has only one, such as the kernel's
-// log: it is asked once for all lanes of a phase, not lane by lane.
+// HostWide is implemented by a detector of something that the machine has only once, such as the kernel's log. It decides once for all
+// lanes of a phase, not lane by lane.
 type HostWide interface {
 	Detector
 	HostWide()
 }
 
-// Result is what a detector says of a window.
+// Result is a detector's decision on a window.
 type Result struct {
-	// Fired is whether it sees the failure.
+	// Fired says whether it sees the failure.
 	Fired bool
 	// Reading is the number that it decided by.
 	Reading float64
-	// Text is the reading as a person would say it.
+	// Text is the reading in words.
 	Text string
-	// Blind is true where there was nothing to decide by. A blind detector has not fired, but nor was it quiet.
+	// Blind is true if there was no data to decide on. A blind detector has not fired, but it was not quiet either.
 	Blind bool
 }
 
@@ -44,23 +50,26 @@ var (
 	_ Detector = (*Counter)(nil)
 	_ Detector = (*Latency)(nil)
 	_ HostWide = (*KernelLog)(nil)
+
+	_ scenario.LogReader = (*KernelLog)(nil)
+	_ scenario.LogReader = (*Log)(nil)
 )
 
 // Window is what was recorded in one phase of one lane, or of several lanes together.
 type Window struct {
-	// Attempts is how many the symptom's probe made.
+	// Attempts is the number of trials: attempts of the symptom's probe that the fault met.
 	Attempts int
 	// Counters are the readings at the phase's begin and end, one entry for each lane, reader and place.
 	Counters []Counters
-	// Samples are the attempts of all probes.
-	Samples []history.Sample
+	// Samples are the attempts of all probes, but of the symptom's probe only the trials; Missed are the others.
+	Samples, Missed []history.Sample
 	// Logs are the lines of logs seen in the phase.
-	Logs []history.Log
+	Logs []logs.Line
 	// Nodes holds the inodes of the run's node namespaces, by which a kernel log line is told from a stranger's.
 	Nodes map[uint64]bool
 }
 
-// Counters is what one reader saw at one place. Begin or End is nil where it was not read.
+// Counters is what one reader saw at one place. Begin or End is nil if it was not read.
 type Counters struct {
 	Reader     string
 	On         string
@@ -68,13 +77,21 @@ type Counters struct {
 	Begin, End map[string]float64
 }
 
-// Merge puts windows of several lanes together: samples are pooled, counters stand side by side to be added up.
+// All returns the window with every attempt, whether or not the fault met it.
+func (w Window) All() Window {
+	w.Samples = slices.Concat(w.Samples, w.Missed)
+	w.Missed = nil
+	return w
+}
+
+// Merge joins the windows of several lanes: samples are pooled, counters are kept separately and added up later.
 func Merge(windows ...Window) Window {
 	var all Window
 	for _, w := range windows {
 		all.Attempts += w.Attempts
 		all.Counters = append(all.Counters, w.Counters...)
 		all.Samples = append(all.Samples, w.Samples...)
+		all.Missed = append(all.Missed, w.Missed...)
 		all.Logs = append(all.Logs, w.Logs...)
 		for inode := range w.Nodes {
 			if all.Nodes == nil {

@@ -1,29 +1,23 @@
 package detect
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
-// KernelLog fires when the kernel has logged a known message for one of the run's nodes.
+// KernelLog fires if the kernel has logged a known message for one of the run's nodes.
 type KernelLog struct {
 	// Event is the name of the message, such as conntrack-table-full.
 	Event string `json:"event"`
 }
 
-// Validate refuses settings that mean nothing.
-func (k *KernelLog) Validate() error {
-	if k.Event == "" {
-		return errors.New("event must be given")
-	}
-	return nil
+// Log says which line is looked for.
+func (k *KernelLog) Log() (source, event string, fields map[string]string) {
+	return "kernel", k.Event, nil
 }
 
-// HostWide marks that the kernel has one log, whose messages it rate-limits over the whole machine: of several lanes at once
-// only one may get its line.
+// HostWide: the kernel has only one log, and limits the rate of its messages for the whole machine, so that only one of several parallel
+// lanes may get its line.
 func (*KernelLog) HostWide() {}
 
-// Decide counts the lines of the run's nodes. Kernels up to 6.12 do not say whose a line is; such a line counts.
+// Decide counts the lines of the run's nodes. Kernels up to 6.12 do not name the namespace; such a line counts.
 func (k *KernelLog) Decide(w Window) Result {
 	n := 0
 	for _, l := range w.Logs {

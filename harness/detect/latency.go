@@ -1,35 +1,19 @@
 package detect
 
 import (
-	"errors"
 	"fmt"
 
-	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
-// Latency fires when a share of a probe's attempts took about as long as a known timeout: the peak in the histogram.
+// Latency fires if a share of a probe's attempts took about as long as a known time-out: the peak in the histogram.
 type Latency struct {
-	// Probe is the id of the probe whose attempts are looked at, failed ones included.
-	Probe string `json:"probe"`
-	// Took is the range that the peak lies in.
-	Took scenario.DurationRange `json:"took"`
-	// Share is how many of the attempts must lie in it.
-	Share scenario.PercentRange `json:"share"`
-}
-
-// Validate refuses settings that mean nothing.
-func (l *Latency) Validate() error {
-	var errs []error
-	if l.Probe == "" {
-		errs = append(errs, errors.New("probe must be given"))
-	}
-	if l.Took.Min == nil && l.Took.Max == nil {
-		errs = append(errs, errors.New("took must have a min or a max"))
-	}
-	if l.Share.Min == nil && l.Share.Max == nil {
-		errs = append(errs, errors.New("share must have a min or a max"))
-	}
-	return errors.Join(errs...)
+	// Probe is the id of the probe whose attempts are counted, including failed ones.
+	Probe string `json:"probe" ref:"probe"`
+	// Took is the range of the peak.
+	Took units.DurationRange `json:"took"`
+	// Share is how many of the attempts must be in the range.
+	Share units.PercentRange `json:"share"`
 }
 
 // Decide counts the attempts inside the range.

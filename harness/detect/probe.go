@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
@@ -20,8 +22,8 @@ func (w Window) Probe(id string) []history.Sample {
 	return samples
 }
 
-// Summary is the attempts of a probe in numbers of seconds. Failed attempts count with the time they took to fail: who waits
-// for an answer waits for those too.
+// Summary is the attempts of a probe in numbers of seconds. Failed attempts count with the time they took to fail, because users wait for
+// those too.
 type Summary struct {
 	Count, Failed           int
 	Fastest, P50, P99, Slow float64
@@ -66,8 +68,7 @@ func Quantile(sorted []float64, q float64) float64 {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// ProbeCheck holds the bounds on one probe against a window: one check for each bound that is given, and none but "attempts
-// were made" where no attempts were.
+// ProbeCheck checks the bounds on one probe: one check for each given bound, or only "attempts were made" if there were none.
 func ProbeCheck(exp scenario.ProbeExpectation, w Window) []Check {
 	sum := Summarize(w.Probe(exp.Probe))
 	if sum.Count == 0 && !(exp.Count != nil && exp.Count.Max != nil && *exp.Count.Max == 0) {
@@ -81,7 +82,7 @@ func ProbeCheck(exp scenario.ProbeExpectation, w Window) []Check {
 		n := float64(sum.Count)
 		checks = append(checks, Check{
 			What: fmt.Sprintf("%s: %s attempts", exp.Probe, limits(exp.Count)),
-			Seen: Number(n), OK: exp.Count.Contains(n), Number: n,
+			Seen: units.Number(n), OK: exp.Count.Contains(n), Number: n,
 			Fact: fmt.Sprintf("made %d attempts", sum.Count), Because: limits(exp.Count) + " expected",
 		})
 	}
@@ -90,7 +91,7 @@ func ProbeCheck(exp scenario.ProbeExpectation, w Window) []Check {
 	}
 	for _, b := range []struct {
 		name, fact string
-		bound      *scenario.DurationRange
+		bound      *units.DurationRange
 		seen       float64
 	}{
 		{"fastest", "at the fastest", exp.Fastest, sum.Fastest},
@@ -103,8 +104,8 @@ func ProbeCheck(exp scenario.ProbeExpectation, w Window) []Check {
 		}
 		checks = append(checks, Check{
 			What: fmt.Sprintf("%s: %s %s", exp.Probe, b.name, b.bound),
-			Seen: Seconds(b.seen), OK: b.bound.Contains(b.seen), Number: b.seen,
-			Fact: "took " + Seconds(b.seen) + " " + b.fact, Because: b.bound.String() + " expected",
+			Seen: units.Seconds(b.seen), OK: b.bound.Contains(b.seen), Number: b.seen,
+			Fact: "took " + units.Seconds(b.seen) + " " + b.fact, Because: b.bound.String() + " expected",
 		})
 	}
 	return checks

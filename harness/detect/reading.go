@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
@@ -25,13 +27,12 @@ func WaitFor(exp scenario.ReadingExpectation) string {
 	return fmt.Sprintf("%s: %s rises by %s per attempt", where, exp.Key, limits(exp.RisePerAttempt))
 }
 
-// Reading holds a bound against a window. A value is looked at place by place, of which the worst is shown; rises are added up
-// over the places.
+// Reading checks a bound on a window. A value is checked at each place, and the worst is shown; rises are added up over the places.
 func Reading(exp scenario.ReadingExpectation, w Window) Check {
 	return readings(exp, w.Counters, w.Attempts)
 }
 
-// ReadingCheck is Reading in two words.
+// ReadingCheck returns only what Reading has seen, and whether the bound holds.
 func ReadingCheck(exp scenario.ReadingExpectation, w Window) (seen string, ok bool) {
 	c := Reading(exp, w)
 	return c.Seen, c.OK
@@ -52,7 +53,7 @@ func ReadingNow(exp scenario.ReadingExpectation, begin, now []history.Reading) (
 	return ReadingCheck(exp, w)
 }
 
-// Given is whether a bound's reader has given anything: where it has not, waiting is in vain.
+// Given says whether a bound's reader has returned anything. If not, waiting is useless.
 func Given(exp scenario.ReadingExpectation, now []history.Reading) bool {
 	return slices.ContainsFunc(now, func(r history.Reading) bool { return r.Reader == exp.Reader && covers(exp.On, r.On, r.For) })
 }
@@ -81,13 +82,14 @@ func readings(exp scenario.ReadingExpectation, counters []Counters, attempts int
 		begin, ok := c.Begin[exp.Key]
 		end, also := c.End[exp.Key]
 		if !ok || !also {
+			check.Lacks = len(c.Begin) > 0 && len(c.End) > 0 && ok == also
 			return blind("%s of %s was not read on %s at begin and end", exp.Key, exp.Reader, c.On)
 		}
 		rise += end - begin
 	}
 	if exp.Rise != nil {
 		check.Number, check.OK = rise, exp.Rise.Contains(rise)
-		check.Seen = "rose by " + Number(rise)
+		check.Seen = "rose by " + units.Number(rise)
 		check.Fact, check.Because = check.Seen, limits(exp.Rise)+" expected"
 		return check
 	}
@@ -99,12 +101,12 @@ func readings(exp scenario.ReadingExpectation, counters []Counters, attempts int
 	}
 	check.Number = rise / float64(attempts)
 	check.OK = exp.RisePerAttempt.Contains(check.Number)
-	check.Seen = fmt.Sprintf("rose by %s in %d attempts: %s per attempt", Number(rise), attempts, Number(check.Number))
+	check.Seen = fmt.Sprintf("rose by %s in %d attempts: %s per attempt", units.Number(rise), attempts, units.Number(check.Number))
 	check.Fact, check.Because = check.Seen, limits(exp.RisePerAttempt)+" per attempt expected"
 	return check
 }
 
-// values looks at every place by itself and shows the worst: one that breaks the bound, else the one nearest to it.
+// values checks every place separately and shows the worst: one that violates the bound, or else the one nearest to it.
 func values(exp scenario.ReadingExpectation, places []Counters, check Check, blind func(string, ...any) Check) Check {
 	worst := func(a, b float64) float64 {
 		if exp.Value.Min != nil {
@@ -116,7 +118,9 @@ func values(exp scenario.ReadingExpectation, places []Counters, check Check, bli
 	for i, c := range places {
 		v, ok := c.End[exp.Key]
 		if !ok {
-			return blind("%s of %s was not read on %s at the end", exp.Key, exp.Reader, c.On)
+			check = blind("%s of %s was not read on %s at the end", exp.Key, exp.Reader, c.On)
+			check.Lacks = len(c.End) > 0
+			return check
 		}
 		inside := exp.Value.Contains(v)
 		switch {
@@ -127,7 +131,7 @@ func values(exp scenario.ReadingExpectation, places []Counters, check Check, bli
 		}
 		check.OK = check.OK && inside
 	}
-	check.Seen = "is " + Number(check.Number)
+	check.Seen = "is " + units.Number(check.Number)
 	if len(places) > 1 {
 		check.Seen += fmt.Sprintf(" at the worst of %d places", len(places))
 	}
@@ -149,9 +153,9 @@ func covers(selector, place string, selectors []string) bool {
 	return false
 }
 
-func limits(r *scenario.NumberRange) string {
+func limits(r *units.NumberRange) string {
 	if r != nil && r.Min != nil && r.Max != nil && *r.Min == *r.Max {
-		return "exactly " + Number(*r.Min)
+		return "exactly " + units.Number(*r.Min)
 	}
 	return r.String()
 }

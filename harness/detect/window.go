@@ -4,26 +4,32 @@ import (
 	"slices"
 
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// WindowOf collects what a history holds of one phase of one lane. Probe is the symptom's probe, whose attempts are
-// counted; nodes are the inodes of the run's node namespaces.
-func WindowOf(events []history.Event, lane, phase, probe string, nodes map[uint64]bool) Window {
+// WindowOf collects the events of one phase of one lane from a history. Probe is the symptom's probe, of whose attempts those are trials
+// that every change met whose proof is counted per attempt; nodes are the inodes of the run's node namespaces.
+func WindowOf(events []history.Event, lane, phase, probe string, proof []scenario.ReadingExpectation, nodes map[uint64]bool) Window {
 	w := Window{Nodes: nodes}
+	var attempts []attempt
+	met := map[string][]history.Meeting{}
 	for _, e := range events {
 		if e.Lane != lane || e.Phase != phase {
 			continue
 		}
 		switch {
+		case e.Kind == history.KindSample && e.Sample != nil && e.Sample.Probe == probe:
+			attempts = append(attempts, attempt{*e.Sample, e.T, map[string]bool{}})
 		case e.Kind == history.KindSample && e.Sample != nil:
 			w.Samples = append(w.Samples, *e.Sample)
-			if e.Sample.Probe == probe {
-				w.Attempts++
-			}
+		case e.Kind == history.KindMet && e.Met != nil:
+			met[e.Met.ID] = append(met[e.Met.ID], e.Met.Flows...)
 		case e.Kind == history.KindReading && e.Reading != nil:
 			w.add(*e.Reading)
 		}
 	}
+	trials, missed := split(attempts, meeters(proof), met)
+	w.Attempts, w.Samples, w.Missed = len(trials), append(w.Samples, trials...), missed
 	if from, to, ok := Span(events, lane, phase); ok {
 		for _, e := range events {
 			if e.Kind == history.KindLog && e.Log != nil && (e.Lane == "" || e.Lane == lane) && e.T >= from && e.T <= to {
@@ -54,7 +60,7 @@ func Span(events []history.Event, lane, phase string) (from, to float64, ok bool
 	return from, to, ok && begun
 }
 
-// add notes a reading. Of several at the begin the first counts, of several at the end the last.
+// add stores a reading. Of several at the begin the first counts, of several at the end the last.
 func (w *Window) add(r history.Reading) {
 	i := slices.IndexFunc(w.Counters, func(c Counters) bool { return c.Reader == r.Reader && c.On == r.On })
 	if i < 0 {

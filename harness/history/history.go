@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/relapse-k8s/relapse/clusters/logs"
 )
 
 // Kinds of events.
@@ -21,6 +23,8 @@ const (
 	KindSample = "sample"
 	// KindReading is what a reader saw at a place.
 	KindReading = "reading"
+	// KindMet is on which flows a change has acted since the last such event of the phase.
+	KindMet = "met"
 	// KindChange is a change being made or undone.
 	KindChange = "change"
 	// KindWait is the end of a wait: what was waited for, and whether it came.
@@ -50,9 +54,10 @@ type Event struct {
 
 	Sample      *Sample      `json:"sample,omitempty"`
 	Reading     *Reading     `json:"reading,omitempty"`
+	Met         *Met         `json:"met,omitempty"`
 	Change      *Change      `json:"change,omitempty"`
 	Wait        *Wait        `json:"wait,omitempty"`
-	Log         *Log         `json:"log,omitempty"`
+	Log         *logs.Line   `json:"log,omitempty"`
 	Evidence    *Evidence    `json:"evidence,omitempty"`
 	Fingerprint *Fingerprint `json:"fingerprint,omitempty"`
 	// Text is the message of errors and notes.
@@ -64,12 +69,33 @@ type Sample struct {
 	Probe string `json:"probe"`
 	// Start is when the attempt began, in seconds since the start of the run; Event.T is when it ended.
 	Start float64 `json:"start"`
-	// Took is how long it took, in seconds.
+	// Took is how long the part of it took that counts, in seconds.
 	Took float64 `json:"took"`
 	// Error is empty where the attempt succeeded.
 	Error string `json:"error,omitempty"`
 	// Detail is what was seen: addresses, a status line.
 	Detail string `json:"detail,omitempty"`
+	// Ports are the first and the last of the source ports that the attempt used, if they are known.
+	Ports []int `json:"ports,omitempty"`
+}
+
+// Met is what a change did to single flows.
+type Met struct {
+	// ID is the change's id.
+	ID string `json:"id"`
+	// On is the place.
+	On    string    `json:"on"`
+	Flows []Meeting `json:"flows,omitempty"`
+}
+
+// Meeting is a flow that a change has acted on.
+type Meeting struct {
+	// T is when, in seconds since the start of the run.
+	T float64 `json:"t"`
+	// Flow in words, such as udp 10.0.0.1:4000 > 10.0.0.2:53.
+	Flow string `json:"flow"`
+	// Ports are its source and destination port.
+	Ports []int `json:"ports"`
 }
 
 // Reading is the numbers that a reader saw at one place.
@@ -105,20 +131,6 @@ type Wait struct {
 	OK   bool    `json:"ok"`
 }
 
-// Log is a line of a log.
-type Log struct {
-	// Source is kernel, or the program's name.
-	Source string `json:"source"`
-	On     string `json:"on,omitempty"`
-	Line   string `json:"line"`
-	// Event is the name of the known message that the line is, such as conntrack-table-full; else empty.
-	Event string `json:"event,omitempty"`
-	// Netns is the inode of the network namespace that the line names, or 0.
-	Netns uint64 `json:"netns,omitempty"`
-	// Fields are what the line says, by name: direction, pod, policy.
-	Fields map[string]string `json:"fields,omitempty"`
-}
-
 // Evidence is the output of a documented command, or a capture.
 type Evidence struct {
 	// Title is the command as typed, or what the capture holds.
@@ -136,18 +148,28 @@ type Fingerprint struct {
 	Differences []string `json:"differences,omitempty"`
 }
 
-// Writer appends events to a file. It is safe for use by several lanes at once.
-type Writer struct {
-	mu    sync.Mutex
-	w     io.WriteCloser
-	start time.Time
-	watch func(Event)
-	err   error
+// File is what a Writer writes to: an *os.File that is empty.
+type File interface {
+	io.WriteCloser
+	Truncate(size int64) error
 }
 
-// NewWriter writes to w; times count from start. Watch, where not nil, sees every event after it was written.
-func NewWriter(w io.WriteCloser, start time.Time, watch func(Event)) *Writer {
-	return &Writer{w: w, start: start, watch: watch}
+// Writer appends events to a file. It is safe for use by several lanes at once. After the first error it writes nothing more, and what is
+// in the file stays readable.
+type Writer struct {
+	mu     sync.Mutex
+	file   File
+	size   int64
+	start  time.Time
+	watch  func(Event)
+	failed func(error)
+	err    error
+}
+
+// NewWriter writes to a file; times count from start. Watch, if not nil, is called with every event after it was written; failed, if
+// not nil, with the first error.
+func NewWriter(file File, start time.Time, watch func(Event), failed func(error)) *Writer {
+	return &Writer{file: file, start: start, watch: watch, failed: failed}
 }
 
 // Since returns t in seconds since the start of the run.
@@ -157,53 +179,70 @@ func (w *Writer) Since(t time.Time) float64 { return t.Sub(w.start).Seconds() }
 func (w *Writer) Add(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.err != nil {
+		return
+	}
 	if e.T == 0 {
 		e.T = w.Since(time.Now())
 	}
-	line, err := json.Marshal(e)
-	if err == nil {
-		_, err = w.w.Write(append(line, '\n'))
+	if w.err = w.append(e); w.err != nil {
+		if w.failed != nil {
+			w.failed(w.err)
+		}
+		return
 	}
-	w.err = errors.Join(w.err, err)
 	if w.watch != nil {
 		w.watch(e)
 	}
 }
 
-// Close closes the file and returns the first errors of writing it.
+// append writes a whole line or nothing.
+func (w *Writer) append(e Event) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("history: %w", err)
+	}
+	written, err := w.file.Write(append(line, '\n'))
+	if err != nil {
+		err = fmt.Errorf("history: %w", err)
+		if written > 0 {
+			err = errors.Join(err, w.file.Truncate(w.size))
+		}
+		return err
+	}
+	w.size += int64(written)
+	return nil
+}
+
+// Close closes the file and returns the first error of writing it.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return errors.Join(w.err, w.w.Close())
+	return errors.Join(w.err, w.file.Close())
 }
 
-// Read reads a history. A last line that was cut off by a crash is left out; any other damage is an error.
-func Read(path string) ([]Event, error) {
-	data, err := os.ReadFile(path)
+// AppendError adds the error of a whole run to a history that is closed already. A run that did not get as far as its history has none.
+func AppendError(path string, what error) error {
+	events, err := Read(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var events []Event
-	for number := 1; len(data) > 0; number++ {
-		line, rest, whole := cut(data)
-		data = rest
-		if !whole {
-			break
-		}
-		var e Event
-		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", path, number, err)
-		}
-		events = append(events, e)
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
 	}
-	return events, nil
-}
-
-func cut(data []byte) (line, rest []byte, whole bool) {
-	for i, b := range data {
-		if b == '\n' {
-			return data[:i], data[i+1:], true
-		}
+	info, err := file.Stat()
+	if err != nil {
+		return errors.Join(err, file.Close())
 	}
-	return data, nil, false
+	w := &Writer{file: file, size: info.Size()}
+	last := 0.0
+	for _, e := range events {
+		last = max(last, e.T)
+	}
+	w.err = w.append(Event{T: last, Kind: KindError, Text: what.Error()})
+	return w.Close()
 }

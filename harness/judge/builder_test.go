@@ -6,6 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+	"github.com/relapse-k8s/relapse/clusters/logs"
+	"github.com/relapse-k8s/relapse/clusters/offers"
+
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
@@ -22,24 +26,24 @@ type bench struct {
 
 func ptr[T any](v T) *T { return &v }
 
-func atLeast(v float64) *scenario.NumberRange { return &scenario.NumberRange{Min: &v} }
+func atLeast(v float64) *units.NumberRange { return &units.NumberRange{Min: &v} }
 
-func took(low, high time.Duration) *scenario.DurationRange {
-	a, b := scenario.Duration(low), scenario.Duration(high)
-	return &scenario.DurationRange{Min: &a, Max: &b}
+func took(low, high time.Duration) *units.DurationRange {
+	a, b := units.Duration(low), units.Duration(high)
+	return &units.DurationRange{Min: &a, Max: &b}
 }
 
 func step(id, on string) scenario.Step {
 	return scenario.Step{ID: id, On: on, Use: scenario.Use{Name: id}}
 }
 
-func hold(key string, bound *scenario.NumberRange) scenario.ReadingExpectation {
+func hold(key string, bound *units.NumberRange) scenario.ReadingExpectation {
 	return scenario.ReadingExpectation{Reader: "change/hold", Key: key, Rise: bound}
 }
 
 // small is a scenario of two variants, of which the native one is repaired on some kernels, two remedies and two controls.
 func small() *scenario.Scenario {
-	none := scenario.PercentRange{Max: ptr(scenario.Percent(0))}
+	none := units.PercentRange{Max: ptr(units.Percent(0))}
 	quick := scenario.ProbeExpectation{Probe: "lookup", Failed: &none, Slowest: took(0, 500*time.Millisecond)}
 	fault := scenario.Fault{
 		Changes:      []scenario.Step{step("hold", "nodes")},
@@ -50,6 +54,7 @@ func small() *scenario.Scenario {
 	symptom := scenario.Symptom{
 		Probe:   "lookup",
 		Attempt: scenario.AttemptCriterion{Took: took(4900*time.Millisecond, 5300*time.Millisecond)},
+		Share:   &units.PercentRange{Min: ptr(units.Percent(1))},
 		Also:    []scenario.ProbeExpectation{{Probe: "steady", Failed: &none}},
 	}
 	failed := scenario.ReadingExpectation{Reader: "conntrack", On: "nodes", Key: "insert_failed", RisePerAttempt: atLeast(1)}
@@ -62,9 +67,9 @@ func small() *scenario.Scenario {
 			{ID: "native", RepairedBy: "dnat-fixed", Fault: fault, Symptom: symptom},
 		},
 		Detection: []scenario.Detector{
-			{ID: "insert-failed", Use: scenario.Use{Name: "counter", Config: (*detect.Counter)(&failed)}},
+			{ID: "insert-failed", Use: scenario.Use{Name: "counter", Config: &detect.Counter{ReadingExpectation: failed}}},
 			{ID: "peak", Use: scenario.Use{Name: "latency", Config: &detect.Latency{
-				Probe: "lookup", Took: *took(4900*time.Millisecond, 5300*time.Millisecond), Share: scenario.PercentRange{Min: ptr(scenario.Percent(0.5))},
+				Probe: "lookup", Took: *took(4900*time.Millisecond, 5300*time.Millisecond), Share: units.PercentRange{Min: ptr(units.Percent(0.5))},
 			}}},
 			{ID: "log", Variants: []string{"forced"}, Use: scenario.Use{Name: "kernel-log", Config: &detect.KernelLog{Event: "conntrack-table-full"}}},
 		},
@@ -88,13 +93,13 @@ func small() *scenario.Scenario {
 // perfect is a run of the small scenario on a kernel that repairs the native variant, or not.
 func perfect(repaired bool) *bench {
 	b := &bench{s: small(), run: rundir.Run{
-		Scenario: "small", Cluster: "lab", Proxy: "nftables", Offers: map[string]rundir.Offer{"dnat-fixed": {OK: repaired}}, Netns: map[string]uint64{},
+		Scenario: "small", Cluster: "lab", Proxy: "nftables", Offers: map[string]offers.Offer{"dnat-fixed": {OK: repaired}}, Netns: map[string]uint64{},
 	}}
 	inode := uint64(4026532000)
 	for i := range b.s.Variants {
 		v := &b.s.Variants[i]
-		for _, branch := range plan.Lanes(b.s, v, repairedHere(v, b.run)) {
-			w := &writer{bench: b, lane: branch.Name, v: v, counts: map[string]float64{}, netns: inode, repaired: repairedHere(v, b.run)}
+		for _, branch := range plan.Lanes(b.s, v, plan.Repaired(v, offeredBy(b.run))) {
+			w := &writer{bench: b, lane: branch.Name, v: v, counts: map[string]float64{}, netns: inode, repaired: plan.Repaired(v, offeredBy(b.run))}
 			b.run.Netns[w.lane+" node/node-1"], b.run.Netns[w.lane+" node/node-2"], b.run.Netns[w.lane+" pod/client"] = inode, inode+1, inode+2
 			inode += 3
 			w.write(branch)
@@ -146,16 +151,16 @@ func (w *writer) wait(list []scenario.ReadingExpectation) {
 	}
 }
 
-// sample makes the attempts of a phase: on is the step whose own numbers rise, "" for none.
-func (w *writer) sample(sick bool, on string) {
+// sample makes the attempts of a phase; on are the steps whose own numbers rise.
+func (w *writer) sample(sick bool, on ...scenario.Step) {
 	read := func(at string) {
 		for i, place := range places("nodes") {
 			w.event(history.Event{Kind: history.KindReading, Reading: &history.Reading{
 				Reader: "conntrack", On: place, For: []string{"nodes"}, At: at, Values: map[string]float64{"insert_failed": w.counts["failed"] * float64(1-i)},
 			}})
-			if on != "" {
+			for _, step := range on {
 				w.event(history.Event{Kind: history.KindReading, Reading: &history.Reading{
-					Reader: "change/" + on, On: place, For: []string{"nodes"}, At: at, Values: map[string]float64{"pairs": w.counts["pairs"] * float64(1-i), "seen": w.counts["seen"] * float64(1-i), "armed": 1},
+					Reader: "change/" + step.ID, On: place, For: []string{"nodes"}, At: at, Values: map[string]float64{"pairs": w.counts["pairs"] * float64(1-i), "seen": w.counts["seen"] * float64(1-i), "armed": 1},
 				}})
 			}
 		}
@@ -177,7 +182,7 @@ func (w *writer) sample(sick bool, on string) {
 		}
 	}
 	if sick && w.v.ID == "forced" {
-		w.add(history.Event{T: w.t, Kind: history.KindLog, Log: &history.Log{Source: "kernel", On: "host", Event: "conntrack-table-full", Netns: w.netns}})
+		w.add(history.Event{T: w.t, Kind: history.KindLog, Log: &logs.Line{Source: "kernel", On: "host", Event: "conntrack-table-full", Netns: w.netns}})
 	}
 	read("end")
 }
@@ -192,11 +197,11 @@ func (w *writer) in(phase string, do func()) {
 
 func (w *writer) write(b plan.Lane) {
 	fault := w.v.Fault
-	w.in("baseline", func() { w.sample(false, "") })
+	w.in("baseline", func() { w.sample(false) })
 	w.in("fault", func() {
 		w.change("apply", fault.Changes...)
 		w.wait(fault.Effective)
-		w.sample(!w.repaired, "hold")
+		w.sample(!w.repaired, fault.Changes...)
 	})
 	left := fault.Changes
 	switch {
@@ -204,31 +209,31 @@ func (w *writer) write(b plan.Lane) {
 		w.in("remedy/"+b.Branch, func() {
 			w.change("apply", b.Remedy.Changes...)
 			w.wait(b.Remedy.Effective)
-			w.sample(false, "hold")
+			w.sample(false, slices.Concat(fault.Changes, b.Remedy.Changes)...)
 		})
 		w.in("relapse/"+b.Branch, func() {
 			w.change("undo", b.Remedy.Changes...)
 			w.wait(slices.Concat(fault.Effective, b.Remedy.Relapse))
-			w.sample(true, "hold")
+			w.sample(true, fault.Changes...)
 		})
 	case b.Control != nil && len(b.Control.Instead) > 0:
 		w.in("control/"+b.Branch, func() {
 			w.change("undo", fault.Changes...)
 			w.change("apply", b.Control.Instead...)
-			w.sample(b.Control.Expect == "symptom", b.Control.Instead[0].ID)
+			w.sample(b.Control.Expect == "symptom", b.Control.Instead...)
 		})
 		left = b.Control.Instead
 	case b.Control != nil:
 		w.in("control/"+b.Branch, func() {
 			w.change("apply", b.Control.With...)
 			w.wait(fault.Effective)
-			w.sample(true, "hold")
+			w.sample(true, slices.Concat(fault.Changes, b.Control.With)...)
 		})
 		left = append(slices.Clone(left), b.Control.With...)
 	}
 	w.in("restored", func() {
 		w.change("undo", left...)
-		w.sample(false, "")
+		w.sample(false)
 		w.event(history.Event{Kind: history.KindFingerprint, Fingerprint: &history.Fingerprint{On: "node/node-1"}})
 	})
 }
@@ -282,4 +287,34 @@ func (b *bench) flat(lane, phase, reader, key string) {
 			r.Values[key] = begin[at]
 		}
 	})
+}
+
+// meet makes the hold tell which attempts it met, in every phase in which it is on: the first met of made ones.
+func (b *bench) meet(met, made int) {
+	per := atLeast(0.1)
+	for i := range b.s.Variants {
+		b.s.Variants[i].Fault.Proof = []scenario.ReadingExpectation{{Reader: "change/hold", Key: "pairs", RisePerAttempt: per}}
+	}
+	attempts := map[string][]history.Event{}
+	for _, e := range b.events {
+		if e.Sample != nil && e.Sample.Probe == "lookup" && e.Phase != "baseline" && e.Phase != "restored" {
+			attempts[e.Lane+" "+e.Phase] = append(attempts[e.Lane+" "+e.Phase], e)
+		}
+	}
+	for _, own := range attempts {
+		last := own[len(own)-1]
+		for i := len(own); i < made; i++ {
+			more := last
+			sample := *last.Sample
+			sample.Start, sample.Took = last.T+float64(i), 0.001
+			more.T, more.Sample = sample.Start+0.001, &sample
+			own = append(own, more)
+			b.add(more)
+		}
+		told := history.Event{T: last.T, Lane: last.Lane, Phase: last.Phase, Kind: history.KindMet, Met: &history.Met{ID: "hold", On: "node/node-1"}}
+		for _, e := range own[:met] {
+			told.Met.Flows = append(told.Met.Flows, history.Meeting{T: e.Sample.Start})
+		}
+		b.add(told)
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/relapse-k8s/relapse/harness/history"
-	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
 // changes are what is on in a lane: by step and place.
@@ -81,6 +80,3 @@ func (c changes) sorted() []made {
 		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.on, b.on))
 	})
 }
-
-// stepID is the id by which events name a step.
-func stepID(s scenario.Step) string { return cmp.Or(s.ID, s.Use.Name) }

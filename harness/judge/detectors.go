@@ -2,6 +2,8 @@ package judge
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -9,7 +11,7 @@ import (
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// decide asks a detector. What is no detector sees nothing.
+// decide asks a detector. An unknown one sees nothing.
 func decide(d scenario.Detector, w detect.Window) detect.Result {
 	detector, ok := d.Use.Config.(detect.Detector)
 	if !ok {
@@ -32,6 +34,25 @@ func (t *trial) detectors(p plan.Phase, s *stage) []finding {
 		}
 	}
 	return findings
+}
+
+// unseen is why no detector that must fire was asked, where the scenario has one: the cluster offers too little.
+func (t *trial) unseen() string {
+	var missing []string
+	for _, d := range t.s.Detection {
+		if d.Expect == scenario.ExpectSilent || !scenario.Applies(d.Variants, t.v.ID) {
+			continue
+		}
+		lacks := slices.DeleteFunc(slices.Clone(d.Needs), t.offered)
+		if len(lacks) == 0 {
+			return ""
+		}
+		missing = append(missing, fmt.Sprintf("detector %s needs %s", d.ID, strings.Join(lacks, ", ")))
+	}
+	if t.repaired || len(missing) == 0 {
+		return ""
+	}
+	return "no detector could be asked: " + strings.Join(missing, ", ")
 }
 
 // detector is the finding on what a detector said.

@@ -9,13 +9,13 @@ import (
 type finding struct {
 	what, seen string
 	ok         bool
-	// outcome of the phase where the finding is not ok.
+	// outcome of the phase if the finding is not ok.
 	outcome Outcome
-	// gate marks what must be so before anything may be concluded: where it is not, no other finding counts but hard ones.
+	// gate marks what must hold before anything may be concluded: if it does not, only hard findings count beside it.
 	gate bool
-	// hard marks what counts whatever else is there, such as what a run leaves behind.
+	// hard marks what always counts, such as what a run leaves behind.
 	hard bool
-	// reason is the whole sentence for where it is not ok.
+	// reason is the whole sentence if it is not ok.
 	reason string
 }
 
@@ -39,15 +39,15 @@ func conclude(findings []finding) result {
 			continue
 		}
 		// Strictly worse only: of several findings alike the first is the reason.
-		if badness[f.outcome] > badness[r.outcome] {
+		if severity[f.outcome] > severity[r.outcome] {
 			r.outcome, r.reason = f.outcome, f.reason
 		}
 	}
 	return r
 }
 
-// checks writes down the findings of one phase in several lanes: once where all lanes agree, with the numbers of the lanes put
-// together, otherwise lane by lane.
+// checks lists the findings of one phase in several lanes: once if all lanes agree, with their numbers put together, otherwise lane
+// by lane.
 func checks(lanes []string, results []result, pooled []finding) []Check {
 	type key struct {
 		what string
@@ -103,7 +103,7 @@ func checks(lanes []string, results []result, pooled []finding) []Check {
 	return list
 }
 
-// inLane adds where it was, when it was not in all lanes alike.
+// inLane adds the lane to a reason, if there are several.
 func inLane(reason, lane string, lanes int) string {
 	if lanes < 2 || reason == "" {
 		return reason

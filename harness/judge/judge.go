@@ -21,7 +21,7 @@ func Judge(s *scenario.Scenario, run rundir.Run, events []history.Event) (verdic
 	return judgeRun(s, run, events)
 }
 
-// blank is the verdict on a run of which nothing is known.
+// blank is the verdict on a run about which nothing is known.
 func blank(run rundir.Run) Verdict {
 	return Verdict{
 		Scenario: run.Scenario, Cluster: run.Cluster, Proxy: run.Proxy, Outcome: Inconclusive,
@@ -64,10 +64,10 @@ func judgeRun(s *scenario.Scenario, run rundir.Run, events []history.Event) Verd
 	return verdict
 }
 
-// whole adds what concerns the run and no variant: errors, the host, claims.
+// whole adds what concerns the run as a whole: errors, the host, claims.
 func (v *Verdict) whole(s *scenario.Scenario, r *record, lanes []string, ran, events int) {
 	worsen := func(to Outcome, reason string) {
-		if badness[to] > badness[v.Outcome] {
+		if severity[to] > severity[v.Outcome] {
 			v.Outcome, v.Reason = to, reason
 		}
 	}
@@ -77,15 +77,20 @@ func (v *Verdict) whole(s *scenario.Scenario, r *record, lanes []string, ran, ev
 	case ran > 0 && events == 0:
 		v.Outcome, v.Reason = Inconclusive, "the history is empty"
 	}
+	// Phases that were never reached are explained by the error of the whole run, unless a lane has one of its own.
+	failed := slices.ContainsFunc(lanes, func(name string) bool { return len(r.lane(name).errors) > 0 })
+	if v.Outcome == Inconclusive && !failed && len(r.host.errors) > 0 {
+		v.Reason = "the run broke down: " + r.host.errors[0]
+	}
 	for _, f := range hostFindings(r, lanes) {
-		// Nothing was done to the host where every variant was skipped: its fingerprint is not needed then.
+		// If every variant was skipped, nothing was done to the host: its fingerprint is not needed.
 		if ran > 0 || f.hard || f.what != "" {
 			worsen(f.outcome, f.reason)
 		}
 	}
 	for _, c := range v.Claims {
-		if reason := breach(c); reason != "" {
-			worsen(Fail, reason)
+		if outcome, reason := failureOf(c); reason != "" {
+			worsen(outcome, reason)
 		}
 	}
 }

@@ -3,16 +3,12 @@ package judge
 import (
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
-	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
 // offeredBy says what the run's cluster gave.
 func offeredBy(run rundir.Run) func(need string) bool {
 	return func(need string) bool { return run.Offers[need].OK }
 }
-
-// repairedHere reports whether the failure is not expected to happen on the run's cluster.
-func repairedHere(v *scenario.Variant, run rundir.Run) bool { return plan.Repaired(v, offeredBy(run)) }
 
 // when says in which phase something was seen, as the end of a sentence.
 func when(p plan.Phase) string {

@@ -5,19 +5,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// praise is the reason of a variant that passed.
-func (t *trial) praise(hits, trials int, fault *stage) string {
+// passReason is the reason of a variant that passed.
+func (t *trial) passReason(hits, trials int, fault *stage) string {
 	if t.repaired {
 		return fmt.Sprintf("repaired here (%s): the fault was in effect and %s", t.v.RepairedBy, tally(t.v.Symptom, hits, trials))
 	}
 	probe := t.v.Symptom.Probe
 	clauses := []string{fmt.Sprintf("%d of %d attempts of %s %s under the fault", hits, trials, probe, t.happened(fault))}
 	if hits == trials {
-		clauses[0] = fmt.Sprintf("every %s %s under the fault (%d of %d)", probe, t.happened(fault), hits, trials)
+		clauses[0] = fmt.Sprintf("every attempt of %s %s under the fault (%d of %d)", probe, t.happened(fault), hits, trials)
+	}
+	if missed := len(fault.window.Missed); missed > 0 {
+		clauses[0] += fmt.Sprintf(" that the fault met; it missed %d more", missed)
 	}
 	remedies, controls := 0, 0
 	for _, b := range t.lanes {
@@ -40,11 +44,11 @@ func (t *trial) praise(hits, trials int, fault *stage) string {
 	switch controls {
 	case 0:
 	case 1:
-		clauses = append(clauses, "the control did as expected")
+		clauses = append(clauses, "the control behaved as expected")
 	case 2:
-		clauses = append(clauses, "both controls did as expected")
+		clauses = append(clauses, "both controls behaved as expected")
 	default:
-		clauses = append(clauses, fmt.Sprintf("all %d controls did as expected", controls))
+		clauses = append(clauses, fmt.Sprintf("all %d controls behaved as expected", controls))
 	}
 	return strings.Join(clauses, ", ")
 }
@@ -53,12 +57,12 @@ func (t *trial) praise(hits, trials int, fault *stage) string {
 func (t *trial) happened(fault *stage) string {
 	var took []float64
 	for _, s := range fault.window.Probe(t.v.Symptom.Probe) {
-		if shows(t.v.Symptom.Attempt, s) {
+		if Shows(t.v.Symptom.Attempt, s) {
 			took = append(took, s.Took)
 		}
 	}
 	slices.Sort(took)
-	criterion, median := t.v.Symptom.Attempt, detect.Seconds(detect.Quantile(took, 0.5))
+	criterion, median := t.v.Symptom.Attempt, units.Seconds(detect.Quantile(took, 0.5))
 	switch {
 	case criterion.Failed != nil && *criterion.Failed && criterion.Took != nil:
 		return "failed after " + median
@@ -68,7 +72,7 @@ func (t *trial) happened(fault *stage) string {
 	return "took " + median
 }
 
-// summary is the reason of a whole run: that of its variants, each under its name where there are several.
+// summary is the reason of a whole run: that of its variants, each with its name if there are several.
 func summary(s *scenario.Scenario, variants []Variant, outcome Outcome) string {
 	var words []string
 	for _, v := range variants {
@@ -82,7 +86,7 @@ func summary(s *scenario.Scenario, variants []Variant, outcome Outcome) string {
 		if len(s.Variants) > 1 {
 			text = v.Name + ": " + text
 		}
-		// What was skipped is not the reason why anything failed.
+		// A skipped variant is not why the run failed.
 		if v.Outcome == outcome || outcome == Pass {
 			words = append(words, text)
 		}

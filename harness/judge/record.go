@@ -5,13 +5,14 @@ import (
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
+	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 )
 
 // record is a history by lanes. Lanes run side by side: nothing here depends on how their events lie between each other.
 type record struct {
 	lanes map[string]*lane
-	// host is what has no lane.
+	// host is the events without a lane.
 	host *lane
 	logs []history.Event
 	// nodes are the node namespaces by lane, all is those of the whole run.
@@ -19,7 +20,7 @@ type record struct {
 	all   map[uint64]bool
 }
 
-// lane is what happened in one lab.
+// lane is what happened in one lane.
 type lane struct {
 	name   string
 	events []history.Event
@@ -125,9 +126,10 @@ func (l *lane) stage(phase string) *stage {
 }
 
 // look collects what was sampled and read in a phase.
-func (l *lane) look(phase, probe string) *stage {
+func (l *lane) look(p plan.Phase, probe string) *stage {
+	phase := p.String()
 	s := l.stage(phase)
-	s.window = detect.WindowOf(l.events, l.name, phase, probe, nil)
+	s.window = detect.WindowOf(l.events, l.name, phase, probe, p.Proof, nil)
 	s.from, _, _ = detect.Span(l.events, l.name, phase)
 	if phase == "restored" {
 		s.prints = l.prints

@@ -3,8 +3,10 @@ package judge
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/scenario"
@@ -19,6 +21,8 @@ type trial struct {
 	// attempts is how many the symptom's probe must make in a phase.
 	attempts int
 	lanes    []plan.Lane
+	// offered says what the cluster gives.
+	offered func(need string) bool
 	// detection lists the detectors of the variant that could be asked.
 	detection []scenario.Detector
 }
@@ -41,6 +45,9 @@ func (t *trial) rule(p plan.Phase, b plan.Lane, s *stage) []finding {
 		case "restored":
 			findings = append(findings, t.waits(s, nil, "the cluster did not come back")...)
 			findings = append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
+		}
+		if p.Kind != "restored" {
+			findings = append(findings, t.telling(p, b)...)
 		}
 		findings = append(findings, t.detectors(p, s)...)
 	}
@@ -67,7 +74,22 @@ func (t *trial) whole(p plan.Phase, s *stage) []finding {
 }
 
 func (t *trial) baseline(p plan.Phase, s *stage) []finding {
-	return append(t.waits(s, nil, "the lab was not ready"), t.healthy(p, t.s.Healthy, s, Inconclusive)...)
+	findings := append(t.waits(s, nil, "the cluster was not ready"), t.healthy(p, t.s.Healthy, s, Inconclusive)...)
+	sound := t.absent(s, "the symptom is there before the fault, so it shows nothing")
+	sound.outcome = Inconclusive
+	return append(findings, sound)
+}
+
+// telling are the gates that what a phase is proven by did not hold before the fault: otherwise it would prove nothing.
+func (t *trial) telling(p plan.Phase, b plan.Lane) []finding {
+	before := t.lane(b).look(b.Phases[0], t.v.Symptom.Probe).window
+	var findings []finding
+	for _, exp := range p.Proof {
+		c := detect.Reading(exp, before)
+		findings = append(findings, gate("before the fault not: "+c.What, cmp.Or(c.Seen, "not read"), !c.OK,
+			fmt.Sprintf("%s proves nothing %s: before the fault it %s too", c.What, when(p), c.Fact)))
+	}
+	return findings
 }
 
 func (t *trial) fault(p plan.Phase, s *stage) []finding {
@@ -75,16 +97,11 @@ func (t *trial) fault(p plan.Phase, s *stage) []finding {
 	findings := t.made(s, t.v.Fault.Changes, never)
 	findings = append(findings, t.waits(s, p.Until, never)...)
 	findings = append(findings, t.enough(s, p))
+	findings = append(findings, t.readings(s, p.Proof, never)...)
 	if t.repaired {
-		// Here the symptom cannot show that the fault was there: only its proof can, and without it this variant has failed.
-		for _, f := range t.readings(s, p.Proof, never) {
-			f.gate, f.outcome = false, Fail
-			findings = append(findings, f)
-		}
 		findings = append(findings, t.absent(s, "the failure came back, though "+t.v.RepairedBy+" is offered"))
 		return append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
 	}
-	findings = append(findings, t.readings(s, p.Proof, never)...)
 	return append(findings, t.sick(p, s, "the failure did not come back "+when(p))...)
 }
 
@@ -101,11 +118,7 @@ func (t *trial) remedy(p plan.Phase, b plan.Lane, s *stage) []finding {
 	findings = append(findings, t.enough(s, p))
 	findings = append(findings, t.readings(s, p.Proof, "nothing shows that the fault was still being applied "+when(p))...)
 	findings = append(findings, t.absent(s, "remedy "+b.Branch+" did not cure it"))
-	healthy := t.s.Healthy
-	if len(b.Remedy.Healthy) > 0 {
-		healthy = b.Remedy.Healthy
-	}
-	return append(findings, t.healthy(p, healthy, s, Fail)...)
+	return append(findings, t.healthy(p, t.health(p, b), s, Fail)...)
 }
 
 func (t *trial) relapse(p plan.Phase, b plan.Lane, s *stage) []finding {
@@ -125,8 +138,10 @@ func (t *trial) control(p plan.Phase, b plan.Lane, s *stage) []finding {
 	if len(c.Instead) == 0 {
 		findings = t.made(s, t.v.Fault.Changes, never)
 		findings = append(findings, t.made(s, c.With, never)...)
+		findings = append(findings, t.felt(s, c.With, never)...)
 	} else {
 		findings = t.made(s, c.Instead, never)
+		findings = append(findings, t.felt(s, c.Instead, never)...)
 		findings = append(findings, t.replaced(s, c.Instead, never)...)
 	}
 	findings = append(findings, t.waits(s, p.Until, never)...)
@@ -139,11 +154,15 @@ func (t *trial) control(p plan.Phase, b plan.Lane, s *stage) []finding {
 	return append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
 }
 
-// healthy holds bounds on probes against the samples.
+// healthy compares the samples with bounds on probes.
 func (t *trial) healthy(p plan.Phase, expectations []scenario.ProbeExpectation, s *stage, bad Outcome) []finding {
+	window := s.window
+	if !p.Symptom {
+		window = window.All() // health is a matter of every attempt
+	}
 	var findings []finding
 	for _, exp := range t.s.HealthyOf(t.v.ID, expectations) {
-		for _, c := range detect.ProbeCheck(exp, s.window) {
+		for _, c := range detect.ProbeCheck(exp, window) {
 			f := finding{what: c.What, seen: c.Seen, ok: c.OK, outcome: bad}
 			f.reason = fmt.Sprintf("%s %s %s", exp.Probe, c.Fact, when(p))
 			if c.Because != "" {
@@ -182,11 +201,12 @@ func (t *trial) waits(s *stage, expected []scenario.ReadingExpectation, lead str
 	done := map[string]bool{}
 	for _, w := range s.waits {
 		done[w.For] = true
-		seen := "came after " + detect.Seconds(w.Took)
+		seen := "after " + units.Seconds(w.Took)
 		if !w.OK {
-			seen = fmt.Sprintf("did not come in %s, last seen: %s", detect.Seconds(w.Took), w.Last)
+			seen = fmt.Sprintf("timed out after %s, last seen: %s", units.Seconds(w.Took), w.Last)
 		}
-		findings = append(findings, gate("wait for "+w.For, seen, w.OK, fmt.Sprintf("%s: %s %s", lead, w.For, seen)))
+		findings = append(findings, gate("wait for "+w.For, seen, w.OK,
+			fmt.Sprintf("%s: timed out after %s waiting for %s, last seen: %s", lead, units.Seconds(w.Took), w.For, w.Last)))
 	}
 	for _, exp := range expected {
 		if what := detect.WaitFor(exp); !done[what] {
@@ -196,46 +216,62 @@ func (t *trial) waits(s *stage, expected []scenario.ReadingExpectation, lead str
 	return findings
 }
 
-// made are gates that steps are on.
+// made are gates that steps are applied.
 func (t *trial) made(s *stage, steps []scenario.Step, lead string) []finding {
 	var findings []finding
 	for _, step := range steps {
-		id := stepID(step)
+		id := step.ID
 		on, trouble := s.changes.everywhere(id)
 		seen := "it is"
 		if !on {
 			seen = strings.TrimSuffix("it is not: "+trouble, ": ")
 		}
-		findings = append(findings, gate("change "+id+" is on", seen, on,
-			strings.TrimSuffix(fmt.Sprintf("%s: change %s was not on: %s", lead, id, trouble), ": ")))
+		findings = append(findings, gate("change "+id+" is applied", seen, on,
+			strings.TrimSuffix(fmt.Sprintf("%s: change %s was not applied: %s", lead, id, trouble), ": ")))
 	}
 	return findings
 }
 
-// unmade are gates that steps are off again.
+// felt are gates that each step has a number that is not 0: a change that changes nothing has none. A remedy that changes nothing does
+// not cure, but a control in which nothing happens may be all that is expected of it.
+func (t *trial) felt(s *stage, steps []scenario.Step, lead string) []finding {
+	var findings []finding
+	for _, step := range steps {
+		changed := slices.ContainsFunc(s.window.Counters, func(c detect.Counters) bool {
+			if c.Reader != "change/"+step.ID {
+				return false
+			}
+			for _, value := range c.End {
+				if value != 0 {
+					return true
+				}
+			}
+			return false
+		})
+		seen := map[bool]string{true: "it did", false: "nothing says so"}[changed]
+		findings = append(findings, gate("change "+step.ID+" changed something", seen, changed,
+			fmt.Sprintf("%s: nothing says that change %s changed something", lead, step.ID)))
+	}
+	return findings
+}
+
+// unmade are gates that steps are undone.
 func (t *trial) unmade(s *stage, steps []scenario.Step, lead string) []finding {
 	var findings []finding
 	for _, step := range steps {
-		id := stepID(step)
+		id := step.ID
 		on := s.changes.anywhere(id)
-		seen := map[bool]string{false: "it is", true: "it is still on"}[on]
-		findings = append(findings, gate("change "+id+" is off", seen, !on, fmt.Sprintf("%s: change %s was still on", lead, id)))
+		seen := map[bool]string{false: "it is", true: "it is still applied"}[on]
+		findings = append(findings, gate("change "+id+" is undone", seen, !on, fmt.Sprintf("%s: change %s was still applied", lead, id)))
 	}
 	return findings
 }
 
-// replaced are the gates that the fault is off while other steps are on in its place; a step of the same name may be both.
+// replaced are the gates that the fault is undone while other steps are applied instead; a step of the same name may be both.
 func (t *trial) replaced(s *stage, instead []scenario.Step, lead string) []finding {
-	var gone []scenario.Step
-	for _, step := range t.v.Fault.Changes {
-		again := false
-		for _, other := range instead {
-			again = again || stepID(other) == stepID(step)
-		}
-		if !again {
-			gone = append(gone, step)
-		}
-	}
+	gone := slices.DeleteFunc(slices.Clone(t.v.Fault.Changes), func(step scenario.Step) bool {
+		return slices.ContainsFunc(instead, func(other scenario.Step) bool { return other.ID == step.ID })
+	})
 	return t.unmade(s, gone, lead)
 }
 

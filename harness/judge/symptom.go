@@ -2,6 +2,7 @@ package judge
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -9,35 +10,81 @@ import (
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// shows reports whether an attempt shows the symptom.
-func shows(c scenario.AttemptCriterion, s history.Sample) bool {
+// Shows reports whether an attempt shows the symptom. A criterion that is not known shows nothing.
+func Shows(c scenario.AttemptCriterion, s history.Sample) bool {
+	if c.Failed == nil && c.Took == nil {
+		return false
+	}
 	return (c.Failed == nil || *c.Failed == (s.Error != "")) && c.Took.Contains(s.Took)
 }
 
-// count returns how many of the probe's attempts show the symptom.
+// count returns how many of the probe's trials show the symptom.
 func count(symptom scenario.Symptom, w detect.Window) (hits, trials int) {
-	for _, s := range w.Probe(symptom.Probe) {
-		trials++
-		if shows(symptom.Attempt, s) {
+	return countIn(symptom, w.Probe(symptom.Probe))
+}
+
+func countIn(symptom scenario.Symptom, samples []history.Sample) (hits, all int) {
+	for _, s := range samples {
+		if Shows(symptom.Attempt, s) {
 			hits++
 		}
 	}
-	return hits, trials
+	return hits, len(samples)
 }
 
-// sighting says how much of the failure the samples of a phase show.
-func (t *trial) sighting(s *stage) *Sighting {
+// sighting is what the attempts of one stage show, or nil without any. States are those of its lanes; none if it is one lane's own.
+func (t *trial) sighting(s *stage, states ...string) *Sighting {
 	hits, trials := count(t.v.Symptom, s.window)
-	seen := &Sighting{Says: Partly, Hits: hits, Trials: trials}
-	switch {
-	case trials == 0:
+	missed := len(s.window.Missed)
+	if trials+missed == 0 {
 		return nil
-	case hits == 0:
+	}
+	sum := detect.Summarize(s.window.Probe(t.v.Symptom.Probe))
+	seen := &Sighting{Says: Partly, State: Partly, Hits: hits, Trials: trials, Failed: sum.Failed, Missed: missed, P50: sum.P50}
+	switch {
+	case t.absent(s, "").ok:
 		seen.Says = Absent
 	case t.shown(s, "").ok:
 		seen.Says = Shown
 	}
+	if len(slices.Compact(slices.Sorted(slices.Values(states)))) == 1 {
+		seen.State = states[0]
+	}
 	return seen
+}
+
+// laneSighting is what the attempts of one lane show. Its state is what the verdict goes by: the scenario's share of attempts,
+// and its bounds on a healthy probe.
+func (t *trial) laneSighting(p plan.Phase, b plan.Lane, s *stage) *Sighting {
+	seen := t.sighting(s)
+	switch {
+	case seen == nil:
+	case seen.Says == Shown, seen.Says == Absent && !t.well(p, b, s):
+		seen.State = Bad
+	case seen.Says == Absent:
+		seen.State = Good
+	}
+	return seen
+}
+
+// well reports whether the symptom's probe keeps the bounds of health.
+func (t *trial) well(p plan.Phase, b plan.Lane, s *stage) bool {
+	for _, exp := range t.s.HealthyOf(t.v.ID, t.health(p, b)) {
+		for _, c := range detect.ProbeCheck(exp, s.window) {
+			if exp.Probe == t.v.Symptom.Probe && !c.OK {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// health are the bounds of healthy probes in a phase: a remedy may have its own.
+func (t *trial) health(p plan.Phase, b plan.Lane) []scenario.ProbeExpectation {
+	if p.Kind == "remedy" && len(b.Remedy.Healthy) > 0 {
+		return b.Remedy.Healthy
+	}
+	return t.s.Healthy
 }
 
 // tally says how many attempts show the symptom: "3 of 50 attempts of lookup took 4.9s to 5.3s".
@@ -45,10 +92,10 @@ func tally(symptom scenario.Symptom, hits, trials int) string {
 	return fmt.Sprintf("%d of %d attempts of %s %s", hits, trials, symptom.Probe, symptom.Attempt.String())
 }
 
-// shown is the finding that the symptom is there. Lead begins the reason where it is not.
+// shown is the finding that the symptom is there. Lead begins the reason if it is not.
 func (t *trial) shown(s *stage, lead string) finding {
 	hits, trials := count(t.v.Symptom, s.window)
-	bound := t.v.Symptom.Bound()
+	bound := t.v.Symptom.Share
 	ok := trials > 0 && bound.Contains(float64(hits)/float64(max(trials, 1)))
 	return finding{
 		what: fmt.Sprintf("symptom: %s of the attempts of %s %s", bound, t.v.Symptom.Probe, t.v.Symptom.Attempt.String()),
@@ -57,21 +104,30 @@ func (t *trial) shown(s *stage, lead string) finding {
 	}
 }
 
-// absent is the finding that not one attempt shows the symptom.
+// absent is the finding that not one attempt shows the symptom, whether or not the fault met it.
 func (t *trial) absent(s *stage, lead string) finding {
-	hits, trials := count(t.v.Symptom, s.window)
+	hits, attempts := count(t.v.Symptom, s.window.All())
 	return finding{
 		what: fmt.Sprintf("symptom: no attempt of %s %s", t.v.Symptom.Probe, t.v.Symptom.Attempt.String()),
-		seen: fmt.Sprintf("%d of %d", hits, trials), ok: trials > 0 && hits == 0, outcome: Fail,
-		reason: fmt.Sprintf("%s: %s", lead, tally(t.v.Symptom, hits, trials)),
+		seen: fmt.Sprintf("%d of %d", hits, attempts), ok: attempts > 0 && hits == 0, outcome: Fail,
+		reason: fmt.Sprintf("%s: %s", lead, tally(t.v.Symptom, hits, attempts)),
 	}
 }
 
-// enough is the gate that the symptom's probe made its attempts: a rate over fewer says less than the scenario promises.
+// enough is the gate that there were enough trials: a rate over fewer says less than the scenario promises.
 func (t *trial) enough(s *stage, p plan.Phase) finding {
-	made := len(s.window.Probe(t.v.Symptom.Probe))
-	return gate(
-		fmt.Sprintf("%s: at least %d attempts", t.v.Symptom.Probe, t.attempts), fmt.Sprint(made), made >= t.attempts,
-		fmt.Sprintf("only %d of %d attempts of %s were made %s", made, t.attempts, t.v.Symptom.Probe, when(p)),
+	trials, missed := len(s.window.Probe(t.v.Symptom.Probe)), len(s.window.Missed)
+	f := gate(
+		fmt.Sprintf("%s: at least %d attempts", t.v.Symptom.Probe, t.attempts), fmt.Sprint(trials), trials >= t.attempts,
+		fmt.Sprintf("only %d of %d attempts of %s were made %s", trials, t.attempts, t.v.Symptom.Probe, when(p)),
 	)
+	if missed > 0 {
+		f.what = fmt.Sprintf("%s: the fault meets at least %d attempts", t.v.Symptom.Probe, t.attempts)
+		f.seen = fmt.Sprintf("it met %d of %d", trials, trials+missed)
+		f.reason = fmt.Sprintf("the fault met only %d of the %d attempts of %s %s: %d needed", trials, trials+missed, t.v.Symptom.Probe, when(p), t.attempts)
+	}
+	if missed > 0 && trials == 0 {
+		f.reason = fmt.Sprintf("the fault was never in effect: it met none of the %d attempts of %s %s", missed, t.v.Symptom.Probe, when(p))
+	}
+	return f
 }

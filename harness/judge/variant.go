@@ -1,13 +1,15 @@
 package judge
 
 import (
+	"slices"
+
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// judged is a variant with what claims need to know of its phases.
+// judged is a variant with what claims need of its phases.
 type judged struct {
 	Variant
 	t      *trial
@@ -23,7 +25,8 @@ type judgedPhase struct {
 }
 
 func newTrial(s *scenario.Scenario, v *scenario.Variant, run rundir.Run, r *record) *trial {
-	t := &trial{s: s, v: v, r: r, repaired: repairedHere(v, run), detection: plan.Detectors(s, v, offeredBy(run))}
+	t := &trial{s: s, v: v, r: r, offered: offeredBy(run)}
+	t.repaired, t.detection = plan.Repaired(v, t.offered), plan.Detectors(s, v, t.offered)
 	t.lanes = plan.Lanes(s, v, t.repaired)
 	for _, p := range s.Probes {
 		if p.ID != v.Symptom.Probe {
@@ -51,27 +54,62 @@ func (t *trial) judge() judged {
 		phase := t.phase(p, results)
 		j.phases[phase.Name] = phase
 		j.Phases = append(j.Phases, phase.Phase)
-		if badness[phase.Outcome] > badness[j.Outcome] {
+		if severity[phase.Outcome] > severity[j.Outcome] {
 			j.Outcome, j.Reason = phase.Outcome, phase.reason
 		}
 	}
+	j.Kinds = j.kinds()
 	fault := j.phases["fault"].pooled
 	hits, trials := count(t.v.Symptom, fault.window)
 	low, high := Wilson(hits, trials)
-	j.Reproduction = Reproduction{Hits: hits, Trials: trials, Low: low, High: high}
+	j.Reproduction = Reproduction{Hits: hits, Trials: trials, Attempts: trials + len(fault.window.Missed), Low: low, High: high}
 	if j.Outcome == Pass {
-		j.Reason = t.praise(hits, trials, fault)
+		j.Reason = t.passReason(hits, trials, fault)
+		if unseen := t.unseen(); unseen != "" {
+			j.Outcome, j.Reason = Inconclusive, unseen
+		}
 	}
 	return j
 }
 
-// judgeLane judges the phases of a lane. Where the baseline was sick or the fault never in effect, nothing may be concluded
-// from what came after.
+// kinds puts the phases of each kind together.
+func (j judged) kinds() []Kind {
+	var kinds []Kind
+	stages, states := map[string][]*stage{}, map[string][]string{}
+	for _, p := range j.Phases {
+		of := j.phases[p.Name]
+		name := of.plan.Kind
+		at := slices.IndexFunc(kinds, func(k Kind) bool { return k.Kind == name })
+		if at < 0 {
+			at = len(kinds)
+			kinds = append(kinds, Kind{Kind: name, Outcome: j.OutcomeOf(name)})
+		}
+		k := &kinds[at]
+		stages[name] = append(stages[name], of.pooled)
+		for _, l := range p.Lanes {
+			if l.Symptom == nil {
+				continue
+			}
+			k.Lanes++
+			if l.Symptom.State != Good {
+				k.Unwell++
+			}
+			states[name] = append(states[name], l.Symptom.State)
+		}
+	}
+	for i, k := range kinds {
+		kinds[i].Symptom = j.t.sighting(pool(stages[k.Kind]), states[k.Kind]...)
+	}
+	return kinds
+}
+
+// judgeLane judges the phases of a lane. If the baseline was not healthy or the fault never in effect, nothing may be concluded from
+// what came after.
 func (t *trial) judgeLane(b plan.Lane, doubt string) map[string]result {
 	l := t.lane(b)
 	results := map[string]result{}
 	for _, p := range b.Phases {
-		findings := t.rule(p, b, l.look(p.String(), t.v.Symptom.Probe))
+		findings := t.rule(p, b, l.look(p, t.v.Symptom.Probe))
 		if doubt != "" && p.Kind != "baseline" {
 			doubted := gate("what came before allows conclusions", "it does not: "+doubt, false, "nothing can be concluded: "+doubt)
 			findings = append([]finding{doubted}, findings...)
@@ -116,9 +154,18 @@ func (t *trial) phase(p plan.Phase, results map[string]map[string]result) judged
 		whole = whole && l.stage(name).begun && l.stage(name).ended
 	}
 	all.pooled = pool(stages)
+	var states []string
+	for i, b := range shared {
+		seen := t.laneSighting(p, b, stages[i])
+		all.Lanes = append(all.Lanes, LaneResult{Lane: b.Name, Outcome: own[i].outcome, Symptom: seen})
+		if seen != nil {
+			states = append(states, seen.State)
+		}
+	}
+	all.Symptom = t.sighting(all.pooled, states...)
 	all.Checks = checks(names, own, t.rule(p, shared[0], all.pooled))
 	for i, r := range own {
-		if badness[r.outcome] > badness[all.Outcome] {
+		if severity[r.outcome] > severity[all.Outcome] {
 			all.Outcome, all.reason = r.outcome, inLane(r.reason, names[i], len(names))
 		}
 	}
@@ -129,15 +176,14 @@ func (t *trial) phase(p plan.Phase, results map[string]map[string]result) judged
 			if !certain {
 				f.outcome = Inconclusive
 			}
-			if !f.ok && badness[f.outcome] > badness[all.Outcome] {
+			if !f.ok && severity[f.outcome] > severity[all.Outcome] {
 				all.Outcome, all.reason = f.outcome, f.reason
 			}
 		}
 	}
 	all.Detectors, all.fired = t.detected(p, stages, all.pooled, t.wide(p, p.Fires, t.recorded(shared), all.pooled))
-	all.Symptom = t.sighting(all.pooled)
 	for _, probe := range t.s.Probes {
-		if sum := detect.Summarize(all.pooled.window.Probe(probe.ID)); sum.Count > 0 {
+		if sum := detect.Summarize(all.pooled.window.All().Probe(probe.ID)); sum.Count > 0 {
 			all.Probes[probe.ID] = Samples{Count: sum.Count, Failed: sum.Failed, Min: sum.Fastest, P50: sum.P50, P99: sum.P99, Max: sum.Slow}
 		}
 	}
@@ -168,7 +214,7 @@ func (t *trial) baselineDoubt() string {
 	p := t.lanes[0].Phases[0]
 	var stages []*stage
 	for _, b := range t.lanes {
-		stages = append(stages, t.lane(b).look(p.String(), t.v.Symptom.Probe))
+		stages = append(stages, t.lane(b).look(p, t.v.Symptom.Probe))
 	}
 	for _, f := range t.wideFindings(p, t.lanes, pool(stages)) {
 		if !f.ok {

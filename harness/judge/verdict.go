@@ -2,7 +2,7 @@
 //
 // # What a history must hold, beside what package detect says of readings and samples
 //
-//   - A lane is a lab of its own, named VARIANT/BRANCH. There is one for each remedy and control of a variant, whose id is the
+//   - A lane is a cluster of its own, or its turn on one, named VARIANT/BRANCH. There is one for each remedy and control of a variant, whose id is the
 //     branch; a variant without any, or one whose RepairedBy is offered, has the single lane VARIANT/main.
 //   - A lane goes through baseline, fault, then remedy/ID and relapse/ID, or control/ID, then restored, each between a
 //     phase-begin and a phase-end. The lanes of a phase are judged one by one, and the worst outcome wins.
@@ -16,13 +16,13 @@
 //     those of the host carry no lane. At least one of each is there, with or without differences.
 //   - An error event ends a lane, or the run if it has no lane.
 //
-// What is missing makes a phase inconclusive: nothing passes because it was not looked at.
+// What is missing makes a phase inconclusive: nothing passes because nobody looked.
 package judge
 
 // Outcome of a phase, a variant or a run.
 type Outcome string
 
-// The outcomes. The worst wins: fail, then inconclusive, then pass; skipped counts only where nothing else is there.
+// The outcomes. The worst wins: fail, then inconclusive, then pass; skipped counts only if there is no other.
 const (
 	Pass         Outcome = "pass"
 	Fail         Outcome = "fail"
@@ -55,15 +55,32 @@ type Variant struct {
 	Outcome      Outcome      `json:"outcome"`
 	Reason       string       `json:"reason"`
 	Reproduction Reproduction `json:"reproduction"`
-	Phases       []Phase      `json:"phases"`
+	// Kinds sums up the phases of each kind, such as all remedies, in the order of time.
+	Kinds  []Kind  `json:"kinds,omitempty"`
+	Phases []Phase `json:"phases"`
 }
 
-// Reproduction says how many attempts under the fault showed the symptom, with the 95 % Wilson interval of the rate.
+// Kind is all phases of one kind together: what a reader sees first.
+type Kind struct {
+	// Kind is baseline, fault, remedy, relapse, control or restored.
+	Kind    string  `json:"kind"`
+	Outcome Outcome `json:"outcome"`
+	// Lanes is how many lanes made attempts in such a phase, and Unwell how many of them are not good.
+	Lanes  int `json:"lanes"`
+	Unwell int `json:"unwell"`
+	// Symptom is what their attempts show; nil if there were none.
+	Symptom *Sighting `json:"symptom,omitempty"`
+}
+
+// Reproduction says how many trials showed the symptom, with the 95 % Wilson interval of the rate. A trial is an attempt that the fault
+// met.
 type Reproduction struct {
-	Hits   int     `json:"hits"`
-	Trials int     `json:"trials"`
-	Low    float64 `json:"low"`
-	High   float64 `json:"high"`
+	Hits   int `json:"hits"`
+	Trials int `json:"trials"`
+	// Attempts is how many attempts were made. Verdicts of older versions do not have it.
+	Attempts int     `json:"attempts,omitempty"`
+	Low      float64 `json:"low"`
+	High     float64 `json:"high"`
 }
 
 // Phase is the judgement of one phase over all the lanes that went through it: samples are pooled, readings added up.
@@ -71,27 +88,53 @@ type Phase struct {
 	// Name is baseline, fault, remedy/ID, relapse/ID, control/ID or restored.
 	Name    string  `json:"name"`
 	Outcome Outcome `json:"outcome"`
-	// Symptom is how much of the failure was seen; nil where its probe made no attempt.
+	// Symptom is how much of the failure was seen; nil if its probe made no attempt.
 	Symptom *Sighting `json:"symptom,omitempty"`
+	// Lanes are the lanes one by one. Verdicts of older versions do not have them.
+	Lanes []LaneResult `json:"lanes,omitempty"`
 	// Checks is every single thing that was judged, in words.
 	Checks    []Check             `json:"checks"`
 	Probes    map[string]Samples  `json:"probes"`
 	Detectors map[string]Detected `json:"detectors"`
 }
 
-// How much of the failure a phase shows.
+// LaneResult is the judgement of one lane in a phase. What concerns all lanes together is only in the phase's outcome.
+type LaneResult struct {
+	Lane    string    `json:"lane"`
+	Outcome Outcome   `json:"outcome"`
+	Symptom *Sighting `json:"symptom,omitempty"`
+}
+
+// How much of the failure the attempts show.
 const (
-	// Shown is where as many attempts show the symptom as the scenario states, Absent where none does.
+	// Shown is as many as the scenario states, Absent is none, Partly is any other number.
 	Shown  = "shown"
 	Absent = "absent"
 	Partly = "partly"
 )
 
-// Sighting says how many attempts of a phase showed the symptom, and whether that is the failure: shown, partly or absent.
+// How well the symptom's probe is: Good, Bad, or Partly.
+const (
+	// Good is healthy, without an attempt that shows the symptom.
+	Good = "good"
+	// Bad is if the failure is shown, or if it is absent and the probe is not healthy all the same.
+	Bad = "bad"
+)
+
+// Sighting is what the attempts of the symptom's probe show in a phase. It says nothing about what was expected.
 type Sighting struct {
-	Says   string `json:"says"`
-	Hits   int    `json:"hits"`
-	Trials int    `json:"trials"`
+	// Says is shown, partly or absent.
+	Says string `json:"says"`
+	// State is good, partly or bad; of several lanes it is partly if they are not alike.
+	State string `json:"state"`
+	// Hits is how many of the Trials show the symptom, and Failed how many failed. Missed is how many attempts were made beside them that
+	// the fault did not meet.
+	Hits   int `json:"hits"`
+	Trials int `json:"trials"`
+	Failed int `json:"failed"`
+	Missed int `json:"missed,omitempty"`
+	// P50 is the median of how long they took.
+	P50 float64 `json:"p50_s"`
 }
 
 // Check is one thing that was judged.
@@ -101,7 +144,7 @@ type Check struct {
 	// Seen is what was there.
 	Seen string `json:"seen"`
 	OK   bool   `json:"ok"`
-	// Lane is where, when not in all lanes alike.
+	// Lane is the lane, if the lanes differ.
 	Lane string `json:"lane,omitempty"`
 }
 
@@ -122,9 +165,9 @@ type Detected struct {
 	Reading float64 `json:"reading"`
 	// Text is the reading as a person would say it.
 	Text string `json:"text,omitempty"`
-	// Blind is whether it has not fired because it saw nothing to decide by; then it was not quiet either.
+	// Blind is true if it saw nothing to decide by: then it neither fired nor was quiet.
 	Blind bool `json:"blind,omitempty"`
-	// Expected is whether it should have fired in this phase; nil where that is not judged.
+	// Expected is whether it should have fired in this phase; nil if that is not judged.
 	Expected *bool `json:"expected,omitempty"`
 }
 
@@ -138,6 +181,8 @@ type Claim struct {
 	Result   string `json:"result"`
 	// Seen is the evidence in words.
 	Seen string `json:"seen,omitempty"`
+	// Excused is whether it is untested because of what the cluster at hand cannot show.
+	Excused bool `json:"excused,omitempty"`
 }
 
 // Restored says whether everything is as it was before.

@@ -1,9 +1,8 @@
 // Package plan says what a run does: the lanes of a variant, the phases of a lane, and what makes each phase. The engine follows
-// it, the judge holds the history against it, and relapse show --plan prints it. It is pure.
+// it, the judge compares the history with it, and relapse show --plan prints it. It is pure.
 package plan
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/relapse-k8s/relapse/harness/scenario"
@@ -35,14 +34,14 @@ type Phase struct {
 	// is kept.
 	Captures, Collects bool
 	// Fires is whether the detectors must fire or be quiet; nil where they are only shown: in a near miss that stays healthy, a
-	// detector that fires is no fault of the run but worth seeing, or a claim.
+	// detector that fires does not fail the run, but is worth seeing, or a claim.
 	Fires *bool
 	// StillFires lists the ids of detectors that must fire all the same.
 	StillFires []string
 }
 
 // Lanes splits a variant into lanes: one for each remedy and each control, so that a run takes as long as its slowest remedy.
-// Where the failure is repaired, there is nothing to cure and one lane only.
+// If the failure is repaired, there is nothing to cure and one lane is enough.
 func Lanes(s *scenario.Scenario, v *scenario.Variant, repaired bool) []Lane {
 	var lanes []Lane
 	add := func(branch string, remedy *scenario.Remedy, control *scenario.Control) {
@@ -140,15 +139,21 @@ func Attempts(v *scenario.Variant, probe scenario.Probe, phase scenario.Phase, r
 	if repeat > 0 && probe.ID == v.Symptom.Probe && phase.Kind != "baseline" && phase.Kind != "restored" {
 		return repeat
 	}
-	return cmp.Or(probe.Attempts, 20)
+	return probe.Attempts
 }
 
-// Repaired is whether the failure is not expected to show where offered says what the cluster gives.
+// MaxRepeat is how many attempts can be asked for in place of the scenario's own: a run of so many is still a history that can be read.
+const MaxRepeat = 2000
+
+// AttemptLimit is how many attempts are made at most to get so many trials, which are attempts that the fault met.
+func AttemptLimit(trials int) int { return 2*trials + 10 }
+
+// Repaired reports whether the failure is not expected to show on a cluster; offered says what the cluster offers.
 func Repaired(v *scenario.Variant, offered func(need string) bool) bool {
 	return v.RepairedBy != "" && offered(v.RepairedBy)
 }
 
-// Detectors returns the detectors of a variant that can be asked where offered says what the cluster gives.
+// Detectors returns the detectors of a variant that can be asked on a cluster; offered says what the cluster offers.
 func Detectors(s *scenario.Scenario, v *scenario.Variant, offered func(need string) bool) []scenario.Detector {
 	var all []scenario.Detector
 	for _, d := range s.Detection {

@@ -2,9 +2,11 @@ package plan_test
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
@@ -141,5 +143,26 @@ func TestAttempts(t *testing.T) {
 	fault, baseline := scenario.Phase{Kind: "fault"}, scenario.Phase{Kind: "baseline"}
 	g.Expect(plan.Attempts(v, scenario.Probe{ID: "lookup", Attempts: 25}, fault, 100)).To(Equal(100))
 	g.Expect(plan.Attempts(v, scenario.Probe{ID: "lookup", Attempts: 25}, baseline, 100)).To(Equal(25))
-	g.Expect(plan.Attempts(v, scenario.Probe{ID: "other"}, fault, 100)).To(Equal(20))
+	g.Expect(plan.Attempts(v, scenario.Probe{ID: "other", Attempts: 20}, fault, 100)).To(Equal(20))
+}
+
+func TestAProbeIsWaitedForAtItsOwnPace(t *testing.T) {
+	g := NewWithT(t)
+	probe := func(timeout time.Duration) scenario.Probe { return scenario.Probe{Timeout: units.Duration(timeout)} }
+	for _, c := range []struct {
+		timeout time.Duration
+		inRow   int
+		since   time.Duration
+		more    bool
+	}{
+		{5 * time.Second, 0, 14 * time.Second, true},
+		{5 * time.Second, 0, 15 * time.Second, false},
+		{5 * time.Second, 9, 26 * time.Second, true}, // such as attempts with idle: 2600ms
+		{5 * time.Second, 10, time.Second, false},
+		{20 * time.Second, 0, 59 * time.Second, true},
+		{20 * time.Second, 0, 60 * time.Second, false},
+		{20 * time.Second, 1, 200 * time.Second, true},
+	} {
+		g.Expect(plan.AwaitReady(probe(c.timeout), c.inRow, c.since)).To(Equal(c.more), "%+v", c)
+	}
 }

@@ -3,24 +3,26 @@ package run_test
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
 	. "github.com/onsi/gomega"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/lab"
+	"github.com/relapse-k8s/relapse/cmd/relapse/catalogue"
+	"github.com/relapse-k8s/relapse/cmd/relapse/session"
 	"github.com/relapse-k8s/relapse/faults"
-	"github.com/relapse-k8s/relapse/harness/catalogue"
 	"github.com/relapse-k8s/relapse/harness/judge"
-	"github.com/relapse-k8s/relapse/harness/program"
 	"github.com/relapse-k8s/relapse/harness/run"
 	"github.com/relapse-k8s/relapse/harness/scenario"
-	"github.com/relapse-k8s/relapse/harness/session"
-	"github.com/relapse-k8s/relapse/harness/site"
+	"github.com/relapse-k8s/relapse/harness/scenario/load"
 	"github.com/relapse-k8s/relapse/scenarios"
 )
 
@@ -42,23 +44,14 @@ func (b broken) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluste
 func once(t *testing.T, id, variant, remedy string, alter func(*scenario.Scenario), harm func(context.Context, clusters.Cluster) error) judge.Verdict {
 	t.Helper()
 	g := NewWithT(t)
-	if os.Getenv("RELAPSE_BIN") == "" {
-		bin, err := filepath.Abs("../../bin")
-		g.Expect(err).NotTo(HaveOccurred())
-		t.Setenv("RELAPSE_BIN", bin)
-	}
-	l, err := lab.New()
-	if err != nil {
-		t.Skip(err)
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("the lab needs root")
-	}
-	s, err := scenario.LoadFS(scenarios.Files, id+".yaml", catalogue.All())
+	l := &lab.Lab{Bin: programs(t)}
+	t.Parallel()
+	s, err := load.FS(scenarios.Files, id+".yaml", catalogue.All())
 	g.Expect(err).NotTo(HaveOccurred())
 	s.Variants = slices.DeleteFunc(s.Variants, func(v scenario.Variant) bool { return v.ID != variant })
 	s.Remedies = slices.DeleteFunc(s.Remedies, func(r scenario.Remedy) bool { return r.ID != remedy })
 	s.Controls, s.Claims = nil, slices.DeleteFunc(s.Claims, func(c scenario.Claim) bool { return c.Check.Phase != "fault" || c.Check.Variant != variant })
+	s.Variants[0].Without.Control = "this test is about the baseline and the fault"
 	s.Variants[0].ID = "default" // as that of a scenario with one variant must be
 	for i := range s.Claims {
 		s.Claims[i].Check.Variant = "default"
@@ -87,9 +80,9 @@ func once(t *testing.T, id, variant, remedy string, alter func(*scenario.Scenari
 	return verdict
 }
 
-func TestNoDNSBeforeTheFaultIsInconclusive(t *testing.T) {
+func TestLabNoDNSBeforeTheFaultIsInconclusive(t *testing.T) {
 	verdict := once(t, "dns-5s", "forced", "use-vc",
-		func(s *scenario.Scenario) { s.Probes[0].Timeout = scenario.Duration(time.Second) },
+		func(s *scenario.Scenario) { s.Probes[0].Timeout = units.Duration(6 * time.Second) },
 		func(ctx context.Context, c clusters.Cluster) error {
 			for _, pod := range []string{"pod/coredns-0", "pod/coredns-1"} {
 				if _, err := program.Stop.Call(ctx, c.Agent(pod), "coredns", nil); err != nil {
@@ -103,13 +96,13 @@ func TestNoDNSBeforeTheFaultIsInconclusive(t *testing.T) {
 	g.Expect(verdict.Reason).To(ContainSubstring("not healthy before the fault"))
 }
 
-func TestADetectorThatFiresBeforeTheFaultIsInconclusive(t *testing.T) {
+func TestLabADetectorThatFiresBeforeTheFaultIsInconclusive(t *testing.T) {
 	verdict := once(t, "conntrack-exhaustion", "node-table", "notrack", nil, func(ctx context.Context, c clusters.Cluster) error {
 		config, err := json.Marshal(faults.ConntrackOccupy{Leave: 100})
 		if err != nil {
 			return err
 		}
-		_, err = site.ApplyChange.Call(ctx, c.Agent("node/node-1"), site.ChangeRequest{ID: "harm", Name: "conntrack-occupy", Config: config}, nil)
+		_, err = changes.Apply.Call(ctx, c.Agent("node/node-1"), changes.Request{ID: "harm", Name: "conntrack-occupy", Config: config}, nil)
 		return err
 	})
 	g := NewWithT(t)
@@ -117,7 +110,7 @@ func TestADetectorThatFiresBeforeTheFaultIsInconclusive(t *testing.T) {
 	g.Expect(verdict.Reason).To(ContainSubstring("table-used"))
 }
 
-func TestAHoldThatCatchesNothingIsInconclusive(t *testing.T) {
+func TestLabAHoldThatCatchesNothingIsInconclusive(t *testing.T) {
 	verdict := once(t, "dns-5s", "forced", "use-vc", func(s *scenario.Scenario) {
 		s.Variants[0].Fault.Changes[0].Use.Config.(*faults.HoldPairs).Port = 5353
 	}, nil)

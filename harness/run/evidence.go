@@ -2,7 +2,8 @@ package run
 
 import (
 	"context"
-	"encoding/json"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,9 +15,9 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
-	"github.com/relapse-k8s/relapse/harness/readers"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 )
 
@@ -26,19 +27,25 @@ const (
 	captureBytes   = 256
 )
 
-func marshal(v any) (json.RawMessage, error) { return json.Marshal(v) }
+// longestName leaves room for an ending: file names have up to 255 bytes.
+const longestName = 240
 
-// fileName makes one word of a lane, a phase and a subject.
+// fileName joins the names of a lane, a phase and a subject. A name that is too long ends in its hash.
 func fileName(parts ...string) string {
-	return strings.Map(func(r rune) rune {
+	name := strings.Map(func(r rune) rune {
 		if strings.ContainsRune("/ :*?\"<>|", r) {
 			return '-'
 		}
 		return r
 	}, strings.Join(parts, "_"))
+	if len(name) > longestName {
+		sum := sha256.Sum256([]byte(name))
+		name = strings.ToValidUTF8(name[:longestName-17], "") + fmt.Sprintf("_%x", sum[:8])
+	}
+	return name
 }
 
-// collect keeps the output of the documented commands.
+// collect keeps the output of the scenario's commands.
 func (l *lane) collect(ctx context.Context, p plan.Phase) error {
 	if !p.Collects {
 		return nil
@@ -62,18 +69,18 @@ func (l *lane) collect(ctx context.Context, p plan.Phase) error {
 			}
 		}
 	}
-	return l.hearWitness(ctx, p)
+	return l.collectExhibits(ctx, p)
 }
 
-// hearWitness keeps what a cluster has to show by itself, while the failure is there and when it is over.
-func (l *lane) hearWitness(ctx context.Context, p plan.Phase) error {
+// collectExhibits keeps what the cluster can show by itself.
+func (l *lane) collectExhibits(ctx context.Context, p plan.Phase) error {
 	witness, ok := l.site.Cluster.(clusters.Witness)
 	if !ok {
 		return nil
 	}
 	var pods []string
 	if p.Kind == "fault" {
-		pods = l.noticers()
+		pods = l.symptomPlaces()
 	}
 	exhibits, err := witness.Witness(ctx, pods)
 	if err != nil {
@@ -96,8 +103,8 @@ func (l *lane) exhibit(e clusters.Exhibit) error {
 	return nil
 }
 
-// noticers are the pods that notice the symptom.
-func (l *lane) noticers() []string {
+// symptomPlaces are the pods from which the symptom's probe makes its attempts.
+func (l *lane) symptomPlaces() []string {
 	for _, probe := range l.Scenario.Probes {
 		if probe.ID == l.variant.Symptom.Probe {
 			if places, err := l.site.Resolve(probe.From); err == nil {
@@ -108,13 +115,13 @@ func (l *lane) noticers() []string {
 	return nil
 }
 
-// capture keeps the packets of the pod that notices the symptom, until the returned function is called.
+// capture keeps the packets of the pod that has the symptom, until the returned function is called.
 func (l *lane) capture(ctx context.Context, p plan.Phase) (stop func()) {
 	nothing := func() {}
 	if !p.Captures {
 		return nothing
 	}
-	if places := l.noticers(); len(places) > 0 {
+	if places := l.symptomPlaces(); len(places) > 0 {
 		return l.captureAt(ctx, p.String(), places[0])
 	}
 	return nothing
@@ -139,10 +146,13 @@ func (l *lane) captureAt(ctx context.Context, phase, place string) (stop func())
 		defer close(done)
 		defer file.Close()
 		config := readers.Capturing{Link: "eth0", Snap: captureBytes, Most: capturePackets}
+		var writeErr error
 		seen, err := readers.Capture.Call(ctx, l.site.Cluster.Agent(place), config, func(p readers.Packet) {
-			_ = writer.WritePacket(gopacket.CaptureInfo{Timestamp: p.Time, CaptureLength: len(p.Data), Length: p.Length}, p.Data)
+			if writeErr == nil {
+				writeErr = writer.WritePacket(gopacket.CaptureInfo{Timestamp: p.Time, CaptureLength: len(p.Data), Length: p.Length}, p.Data)
+			}
 		})
-		if err != nil {
+		if err := errors.Join(err, writeErr); err != nil {
 			note(err)
 			return
 		}

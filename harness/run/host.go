@@ -2,20 +2,40 @@ package run
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/logs"
+
 	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/fingerprint"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/fingerprint"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 	"github.com/relapse-k8s/relapse/harness/history"
-	"github.com/relapse-k8s/relapse/harness/readers"
-	"github.com/relapse-k8s/relapse/harness/runstate"
 )
+
+// watchGuard ends the run when its guard has ended, until the returned function is called: without a guard nothing may stay changed.
+func (e *engine) watchGuard(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-e.host.Conn().Gone():
+			err := errors.New("the guard of this run, its host's agent, has ended; nobody would undo the run's changes")
+			e.history.Add(history.Event{Kind: history.KindError, Text: err.Error()})
+			e.abort(err)
+		case <-ctx.Done():
+		}
+	}()
+	return func() { cancel(); <-done }
+}
 
 // followKernelLog writes down the lines of the kernel log that are known, until the returned function is called.
 func (e *engine) followKernelLog(ctx context.Context) (stop func()) {
-	if !e.run.Offers["kernel-log"].OK {
+	if !e.facts.Offers["kernel-log"].OK {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -23,7 +43,7 @@ func (e *engine) followKernelLog(ctx context.Context) (stop func()) {
 	go func() {
 		defer close(done)
 		_, err := readers.FollowKernelLog.Call(ctx, e.host.Conn(), agent.None{}, func(line readers.KernelLine) {
-			e.history.Add(history.Event{Kind: history.KindLog, Log: &history.Log{
+			e.history.Add(history.Event{Kind: history.KindLog, Log: &logs.Line{
 				Source: "kernel", On: "host", Line: line.Line, Event: line.Event, Netns: line.Netns,
 			}})
 		})
@@ -40,7 +60,7 @@ func (l *lane) follow(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := l.site.Cluster.Follow(ctx, func(line history.Log) {
+		err := l.site.Cluster.Follow(ctx, func(line logs.Line) {
 			l.history.Add(history.Event{Lane: l.name, Kind: history.KindLog, Log: &line})
 		})
 		if err != nil && ctx.Err() == nil {

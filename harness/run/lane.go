@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,8 @@ import (
 	"sync"
 
 	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/fingerprint"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/fingerprint"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/rundir"
@@ -29,10 +30,11 @@ type lane struct {
 
 	site  *site.Site
 	phase string
-	// watched is what is read; series counts the phases and waits, for the numbers of attempts.
-	watched []sight
-	series  int
-	before  map[string]fingerprint.Fingerprint
+	// reads lists what is read in each phase.
+	reads []read
+	// next is the number of the next attempt: each has its own, but probes that run side by side have the same.
+	next   int
+	before map[string]fingerprint.Fingerprint
 }
 
 func (l *lane) add(e history.Event) {
@@ -43,17 +45,17 @@ func (l *lane) add(e history.Event) {
 	l.history.Add(e)
 }
 
-// run takes the lane through its phases. What goes wrong is an event; the cluster goes away in any case.
+// run takes the lane through its phases. What goes wrong is recorded; the cluster is closed in any case.
 func (l *lane) run(ctx context.Context) {
 	if l.Slots != nil {
-		// Others' lanes may have been waited for: that is not this run's time.
+		// Waiting for the lanes of other runs does not count as this run's time.
 		var cancel func()
 		ctx, cancel = context.WithTimeoutCause(ctx, l.Timeout, fmt.Errorf("the lane took longer than its limit of %s", l.Timeout))
 		defer cancel()
 	}
 	err := l.live(ctx)
 	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx) // what fails after that says only that the cluster has gone
+		err = context.Cause(ctx) // what fails after that fails because the agents were interrupted
 	}
 	if err != nil {
 		l.add(history.Event{Kind: history.KindError, Text: err.Error()})
@@ -77,10 +79,10 @@ func (l *lane) live(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// A run that is cancelled does not wait for what its probes have begun: the agents go away under them.
+	// A run that is cancelled does not wait for the attempts under way.
 	unhook := context.AfterFunc(ctx, cluster.Interrupt)
 	defer unhook()
-	l.site = &site.Site{Cluster: cluster, Host: l.host.Conn(), Run: l.state.ID}
+	l.site = site.New(cluster, l.host.Conn(), l.state.ID)
 	defer func() {
 		for _, end := range []func(context.Context) error{l.site.UndoAll, cluster.Close} {
 			limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
@@ -131,7 +133,7 @@ func (l *lane) do(ctx context.Context, p plan.Phase) error {
 		}
 	}
 	if p.Settles {
-		// A sick cluster before the fault tells nothing; one that stays sick afterwards is for the judge to see.
+		// A cluster that is not healthy before the fault proves nothing; one that is not afterwards is for the judge to see.
 		if err := l.waitHealthy(ctx); err != nil && p.Kind == "baseline" {
 			return fmt.Errorf("the cluster was not healthy before the fault: %w", err)
 		}
@@ -158,15 +160,16 @@ func (l *lane) undo(ctx context.Context, steps []scenario.Step) error {
 	return errors.Join(errs...)
 }
 
-// change writes down that a step was made or undone, at each of its places.
+// change records that a step was made or undone, at each of its places, and an error at those where it failed.
 func (l *lane) change(step scenario.Step, action string, err error) error {
 	places, resolveErr := l.site.Resolve(step.On)
 	if resolveErr != nil || len(places) == 0 {
 		places = []string{step.On}
 	}
+	failed := site.FailedAt(err)
 	for _, place := range places {
 		c := &history.Change{ID: step.ID, Name: step.Use.Name, On: place, Action: action}
-		if err != nil {
+		if err != nil && (len(failed) == 0 || slices.Contains(failed, place)) {
 			c.Error = err.Error()
 		}
 		l.add(history.Event{Kind: history.KindChange, Change: c})
@@ -174,7 +177,7 @@ func (l *lane) change(step scenario.Step, action string, err error) error {
 	return err
 }
 
-// takeFingerprints looks at every namespace of the cluster before the fault.
+// takeFingerprints takes the fingerprint of every place before the fault.
 func (l *lane) takeFingerprints(ctx context.Context) error {
 	l.before = map[string]fingerprint.Fingerprint{}
 	var mu sync.Mutex
@@ -212,7 +215,7 @@ func (l *lane) everywhere(f func(place string, conn *agent.Conn) error) error {
 	return errors.Join(errs...)
 }
 
-// pause holds the world as it is until a person says to go on.
+// pause leaves everything as it is until a person presses Enter.
 func (l *lane) pause(ctx context.Context, phase string) error {
 	if l.PauseAt != phase {
 		return nil
@@ -222,11 +225,8 @@ func (l *lane) pause(ctx context.Context, phase string) error {
 		l.status(l.name, "")
 		l.explain(phase)
 		line := make(chan error, 1)
-		go func() {
-			_, err := fmt.Fscanln(l.Resume)
-			if err != nil && err.Error() == "unexpected newline" {
-				err = nil
-			}
+		go func() { // which a terminal may keep until the program ends: a read cannot be cancelled
+			_, err := bufio.NewReader(l.Resume).ReadString('\n')
 			line <- err
 		}()
 		select {
@@ -235,10 +235,13 @@ func (l *lane) pause(ctx context.Context, phase string) error {
 			err = context.Cause(ctx)
 		}
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("waiting for Enter: %w", err)
+	}
+	return nil
 }
 
-// explain prints the commands with which a person can look around.
+// explain prints the commands with which a person can look around meanwhile.
 func (l *lane) explain(phase string) {
 	fmt.Fprintf(l.Prompt, "\nHeld open: %s, phase %s. Everything stays as it is until you press Enter.\n\n", l.name, phase)
 	enter := func(place string) string { return strings.Join(l.site.Cluster.Enter(place), " ") }

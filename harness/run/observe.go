@@ -2,21 +2,25 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/await"
+	"github.com/relapse-k8s/relapse/clusters/agent/probes"
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
-	"github.com/relapse-k8s/relapse/harness/probes"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// observe samples the probes between two readings, with readings in between for the picture.
+// observe samples the probes between two sets of readings, with more readings meanwhile for the picture.
 func (l *lane) observe(ctx context.Context, p plan.Phase) error {
 	stopCapture := l.capture(ctx, p)
 	defer stopCapture()
@@ -31,58 +35,58 @@ func (l *lane) observe(ctx context.Context, p plan.Phase) error {
 		for {
 			select {
 			case <-tick.C:
-				// A reading in between is for the picture only; the judge takes the first and the last.
+				// These are for the picture only; the judge takes the first and the last.
 				_ = l.readings(between, "")
 			case <-between.Done():
 				return
 			}
 		}
 	})
-	err := l.sampleAll(ctx, p.Phase)
+	err := l.attempts(ctx, p)
 	cancel()
 	watching.Wait()
 	if err = errors.Join(err, l.readings(ctx, "end")); err != nil {
 		return err
 	}
 	if p.Symptom {
-		if err := l.waitForDetectors(ctx); err != nil {
+		if err := l.waitForDetectors(ctx, p); err != nil {
 			return err
 		}
 	}
 	return l.collect(ctx, p)
 }
 
-// waitForDetectors gives detectors that speak late the time to do so, such as a message of the kernel that is limited to a
-// few in five seconds over the whole machine. That one stays silent is for the judge to see.
-func (l *lane) waitForDetectors(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, plan.DetectLimit)
-	defer cancel()
-	for {
-		silent := l.silent()
-		if len(silent) == 0 || ctx.Err() != nil {
-			return nil
+// waitForDetectors gives detectors the time to fire that fire late, such as on a message of which the kernel prints only a few in five
+// seconds on the whole machine. If one stays silent, that is for the judge to see.
+func (l *lane) waitForDetectors(ctx context.Context, p plan.Phase) error {
+	err := await.Until(ctx, plan.DetectLimit, pollEvery, func(ctx context.Context) (string, error) {
+		silent := l.silent(p)
+		if len(silent) == 0 {
+			return "", nil
 		}
-		l.status(l.name, fmt.Sprintf("%s: waiting for detectors: %s", l.phase, strings.Join(silent, ", ")))
-		rest(ctx)
-		if err := l.readings(context.WithoutCancel(ctx), "end"); err != nil {
-			return err
-		}
+		waiting := "waiting for detectors: " + strings.Join(silent, ", ")
+		l.status(l.name, l.phase+": "+waiting)
+		return waiting, await.Stop(l.readings(context.WithoutCancel(ctx), "end"))
+	})
+	if unmet := (*await.Unmet)(nil); errors.As(err, &unmet) {
+		return nil
 	}
+	return err
 }
 
 // silent lists the detectors of the variant that have not fired in this phase so far.
-func (l *lane) silent() []string {
+func (l *lane) silent(p plan.Phase) []string {
 	l.mu.Lock()
 	nodes, all := map[uint64]bool{}, map[uint64]bool{}
-	for place, inode := range l.engine.run.Netns {
+	for place, inode := range l.facts.Netns {
 		if _, node, _ := strings.Cut(place, " "); strings.HasPrefix(node, "node/") {
 			all[inode] = true
 			nodes[inode] = strings.HasPrefix(place, l.name+" ")
 		}
 	}
 	l.mu.Unlock()
-	so := append(l.seen(), history.Event{T: l.history.Since(time.Now()), Lane: l.name, Phase: l.phase, Kind: history.PhaseEnd})
-	window := detect.WindowOf(so, l.name, l.phase, l.variant.Symptom.Probe, nodes)
+	events := append(l.seen(), history.Event{T: l.history.Since(time.Now()), Lane: l.name, Phase: l.phase, Kind: history.PhaseEnd})
+	window := detect.WindowOf(events, l.name, l.phase, l.variant.Symptom.Probe, p.Proof, nodes)
 	var silent []string
 	for _, d := range plan.Detectors(l.Scenario, l.variant, l.offered) {
 		if d.Expect == scenario.ExpectSilent {
@@ -90,7 +94,7 @@ func (l *lane) silent() []string {
 		}
 		window.Nodes = nodes
 		if _, wide := d.Use.Config.(detect.HostWide); wide {
-			window.Nodes = all // as the judge takes it: the kernel's limit for its messages is over all of them
+			window.Nodes = all // as the judge does: the kernel's limit for its messages is for all nodes together
 		}
 		if detector, ok := d.Use.Config.(detect.Detector); ok && !detector.Decide(window).Fired {
 			silent = append(silent, d.ID)
@@ -105,7 +109,7 @@ func (l *lane) openProbes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		config, err := marshal(probe.Use.Config)
+		config, err := json.Marshal(probe.Use.Config)
 		if err != nil {
 			return fmt.Errorf("probe %s: %w", probe.ID, err)
 		}
@@ -124,65 +128,122 @@ func (l *lane) from(probe scenario.Probe) (*agent.Conn, error) {
 	return l.site.Agent(places[0])
 }
 
-// sampleAll runs the foreground probes to their end, and the background ones for as long as that takes.
-func (l *lane) sampleAll(ctx context.Context, phase scenario.Phase) error {
+// attempts samples the probes, and again until the fault has met as many attempts of the symptom's probe as the phase needs, within a limit.
+// Every attempt is in the history.
+func (l *lane) attempts(ctx context.Context, p plan.Phase) error {
+	probes := l.Scenario.ProbesOf(l.variant.ID)
+	symptom := slices.IndexFunc(probes, func(probe scenario.Probe) bool { return probe.ID == l.variant.Symptom.Probe })
+	counts := make([]int, len(probes))
+	for i, probe := range probes {
+		counts[i] = plan.Attempts(l.variant, probe, p.Phase, l.Repeat)
+	}
+	wanted := counts[symptom]
+	for i, probe := range probes {
+		if probe.Attempts == probes[symptom].Attempts {
+			counts[i] = wanted // also if that is not the scenario's own number: some probes work in pairs
+		}
+	}
+	limit := plan.AttemptLimit(wanted)
+	for {
+		if err := errors.Join(l.sampleAll(ctx, counts), l.meetings(ctx)); err != nil {
+			return err
+		}
+		w := detect.WindowOf(l.seen(), l.name, l.phase, l.variant.Symptom.Probe, p.Proof, nil)
+		made := w.Attempts + len(w.Missed)
+		more := min(wanted-w.Attempts, limit-made)
+		if more <= 0 || len(w.Missed) == 0 {
+			return nil
+		}
+		for i := range counts {
+			counts[i] = more // of every probe, for the same reason
+		}
+		l.status(l.name, fmt.Sprintf("%s: the fault met %d of %d attempts, making more", l.phase, w.Attempts, made))
+	}
+}
+
+// meetings asks the changes that are applied which flows they have acted on.
+func (l *lane) meetings(ctx context.Context) error {
+	for _, id := range l.steps() {
+		byPlace, err := l.site.Meetings(context.WithoutCancel(ctx), id)
+		if err != nil {
+			return err
+		}
+		for _, place := range slices.Sorted(maps.Keys(byPlace)) {
+			said := byPlace[place]
+			if said.Trouble != "" {
+				l.add(history.Event{Kind: history.KindNote, Text: fmt.Sprintf("change %s on %s: %s", id, place, said.Trouble)})
+			}
+			if !said.Known {
+				continue
+			}
+			met := &history.Met{ID: id, On: place}
+			for _, flow := range said.Flows {
+				met.Flows = append(met.Flows, history.Meeting{
+					T: l.history.Since(flow.At), Flow: flow.Flow, Ports: []int{int(flow.Ports[0]), int(flow.Ports[1])},
+				})
+			}
+			l.add(history.Event{Kind: history.KindMet, Met: met})
+		}
+	}
+	return nil
+}
+
+// sampleAll makes as many attempts of each probe as counts says, and those of background probes for as long as that takes.
+func (l *lane) sampleAll(ctx context.Context, counts []int) error {
 	background, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var front, back sync.WaitGroup
 	all := l.Scenario.ProbesOf(l.variant.ID)
 	errs := make([]error, len(all))
-	// Each phase has numbers of its own, the same for all probes.
-	l.series++
-	first := l.series * seriesNumbers
+	made := make([]int, len(all))
 	for i, probe := range all {
 		if probe.Background {
-			back.Go(func() { errs[i] = l.sample(background, probe, first, 0) })
+			back.Go(func() { made[i], errs[i] = l.sample(background, probe, l.next, 0) })
 		} else {
-			front.Go(func() { errs[i] = l.sample(ctx, probe, first, plan.Attempts(l.variant, probe, phase, l.Repeat)) })
+			front.Go(func() { made[i], errs[i] = l.sample(ctx, probe, l.next, counts[i]) })
 		}
 	}
 	front.Wait()
 	cancel()
 	back.Wait()
+	l.next += slices.Max(append(made, 0))
 	return errors.Join(errs...)
 }
 
-func (l *lane) sample(ctx context.Context, probe scenario.Probe, first, attempts int) error {
+func (l *lane) sample(ctx context.Context, probe scenario.Probe, first, attempts int) (made int, err error) {
 	return l.eachSample(ctx, probe, first, attempts, func(s probes.Sample) {
-		start := l.history.Since(s.Start)
-		l.add(history.Event{T: start + s.Took.Seconds(), Kind: history.KindSample, Sample: &history.Sample{
-			Probe: probe.ID, Start: start, Took: s.Took.Seconds(), Error: s.Error, Detail: s.Seen,
-		}})
+		sample := &history.Sample{Probe: probe.ID, Start: l.history.Since(s.Start), Took: s.Took.Seconds(), Error: s.Error, Detail: s.Seen}
+		if s.Ports[0] > 0 {
+			sample.Ports = []int{int(s.Ports[0]), int(s.Ports[1])}
+		}
+		l.add(history.Event{T: l.history.Since(s.End), Kind: history.KindSample, Sample: sample})
 	})
 }
 
-func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, first, attempts int, each func(probes.Sample)) error {
+func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, first, attempts int, each func(probes.Sample)) (made int, err error) {
 	conn, err := l.from(probe)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	sampling := probes.Sampling{ID: probe.ID, First: first, Attempts: attempts, Every: probe.Every.Std(), Timeout: probe.Timeout.Std()}
-	_, err = probes.SampleProbe.Call(ctx, conn, sampling, each)
+	made, err = probes.SampleProbe.Call(ctx, conn, sampling, each)
 	if err != nil && attempts == 0 && ctx.Err() != nil && !errors.Is(err, agent.ErrGone) {
-		return nil // a background probe ends by being cancelled
+		return made, nil // a background probe ends by being cancelled
 	}
-	return err
+	return made, err
 }
 
-// waitHealthy waits until every probe has succeeded several times in a row, and returns what kept one from that.
+// waitHealthy waits until every probe has succeeded several times in a row; the error says which did not, and why.
 func (l *lane) waitHealthy(ctx context.Context) error {
 	own := l.Scenario.ProbesOf(l.variant.ID)
 	errs := make([]error, len(own))
-	ctx, cancel := context.WithTimeout(ctx, plan.ReadyLimit)
-	defer cancel()
-	l.series++
-	number := l.series * seriesNumbers
+	tries := make([]int, len(own))
 	var all sync.WaitGroup
 	for i, probe := range own {
 		all.Go(func() {
 			begin, row, last := time.Now(), 0, "nothing"
-			for try := 0; row < plan.ReadyInRow && ctx.Err() == nil; try++ {
-				err := l.eachSample(ctx, probe, number+try, 1, func(s probes.Sample) {
+			for ; ctx.Err() == nil && plan.AwaitReady(probe, row, time.Since(begin)); tries[i]++ {
+				_, err := l.eachSample(ctx, probe, l.next+tries[i], 1, func(s probes.Sample) {
 					row++
 					last = fmt.Sprintf("%d successes in a row", row)
 					if s.Error != "" {
@@ -201,15 +262,16 @@ func (l *lane) waitHealthy(ctx context.Context) error {
 				For: fmt.Sprintf("probe %s: %d successes in a row", probe.ID, plan.ReadyInRow), Last: last, Took: time.Since(begin).Seconds(), OK: row >= plan.ReadyInRow,
 			}})
 			if row < plan.ReadyInRow {
-				errs[i] = fmt.Errorf("probe %s did not succeed %d times in a row within %s; last seen: %s", probe.ID, plan.ReadyInRow, plan.ReadyLimit, last)
+				errs[i] = fmt.Errorf("probe %s did not succeed %d times in a row, the first within %s; last seen: %s", probe.ID, plan.ReadyInRow, plan.ReadyBegin(probe), last)
 			}
 		})
 	}
 	all.Wait()
+	l.next += slices.Max(append(tries, 0))
 	return errors.Join(errs...)
 }
 
-// rest waits before the next look.
+// rest waits until the next check.
 func rest(ctx context.Context) {
 	t := time.NewTimer(pollEvery)
 	defer t.Stop()
@@ -219,8 +281,8 @@ func rest(ctx context.Context) {
 	}
 }
 
-// waitFor waits for readings, all within one limit. That one does not come is for the judge to see; one that nobody gives cannot
-// come and is not waited for.
+// waitFor waits for readings, all within one limit. If one is not as expected by then, that is for the judge to see. One that no reader
+// gives is not waited for.
 func (l *lane) waitFor(ctx context.Context, expectations []scenario.ReadingExpectation) error {
 	if len(expectations) == 0 {
 		return nil

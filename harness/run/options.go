@@ -28,10 +28,10 @@ type Options struct {
 	Variants []string
 	// Repeat is the number of attempts of the symptom's probe; 0 means the scenario's own.
 	Repeat int
-	// PauseAt is the phase that is held open, in the first lane that reaches it, until a line comes from Resume.
+	// PauseAt is the phase that is held open, in the first lane that reaches it, until a line is read from Resume.
 	PauseAt string
 	Resume  io.Reader
-	// Prompt is where people are told what they can do meanwhile.
+	// Prompt gets the commands with which people can look around meanwhile.
 	Prompt io.Writer
 	// Seed of every random choice.
 	Seed uint64
@@ -43,25 +43,26 @@ type Options struct {
 	AllowHostChanges bool
 	// Command is what a person would type to run this again.
 	Command []string
-	// Slots, where not nil, is a limit on the lanes at once that runs side by side share: a lane takes one while it lives.
+	// Slots, if not nil, is a limit on the lanes at once that runs side by side share: a lane takes one while it lives.
 	Slots *semaphore.Weighted
-	// Seated, where not nil, is called once no lane waits for a slot any more.
-	Seated func()
-	// Alone, where not nil, is called before the first lane that changes the host: it returns when nothing else will run here
+	// SlotsTaken, if not nil, is called when all lanes that run side by side have a slot.
+	SlotsTaken func()
+	// Alone, if not nil, is called before the first lane that changes the host: it returns when nothing else will run on this machine
 	// until the end of this run.
 	Alone func(context.Context) error
-	// Watch, where not nil, sees every event as it is written down; Status hears what a lane is waiting for.
+	// Watch, if not nil, is called with every event that is recorded; Status with what a lane is waiting for.
 	Watch  func(history.Event)
 	Status func(lane, doing string)
+
+	// createHistory creates the file of the history; nil means on the disk. It is for tests of a disk that is full.
+	createHistory func(path string) (history.File, error)
 }
 
-// Every limit of the engine in one place, but those that are part of the plan.
+// The limits of the engine, except those that are part of the plan.
 const (
-	// pollEvery is how often a wait looks, and readEvery how often readings are taken for the picture.
+	// pollEvery is how often a wait checks, and readEvery how often readings are taken for the picture.
 	pollEvery = 50 * time.Millisecond
 	readEvery = 250 * time.Millisecond
-	// seriesNumbers is how many numbers of attempts each phase has for itself.
-	seriesNumbers = 1000
 	// closeLimit bounds the undoing of what is left at the end of a lane, and then the end of its cluster. On kind kubelets and pods take part.
 	closeLimit = 90 * time.Second
 )

@@ -5,32 +5,31 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
 	"github.com/relapse-k8s/relapse/harness/history"
-	"github.com/relapse-k8s/relapse/harness/readers"
-	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// sight is a reader at a place, with the selectors of the scenario that cover it.
-type sight struct {
+// read is a reader at a place, with the selectors of the scenario that cover it.
+type read struct {
 	reader, place string
 	selectors     []string
-	// keys are the numbers that are kept; none means all.
+	// keys are the names of the numbers to keep; none means all.
 	keys map[string]bool
 }
 
-// sights finds out what to read: conntrack on every node, and whatever the scenario looks at.
-func (l *lane) sights() ([]sight, error) {
-	var all []sight
-	look := func(reader, on, key string) error {
+// toRead lists what to read: what every run reads, and everything that the scenario refers to.
+func (l *lane) toRead() ([]read, error) {
+	var all []read
+	add := func(reader, on, key string) error {
 		places, err := l.site.Resolve(on)
 		if err != nil {
 			return err
 		}
 		for _, place := range places {
-			i := slices.IndexFunc(all, func(s sight) bool { return s.reader == reader && s.place == place })
+			i := slices.IndexFunc(all, func(r read) bool { return r.reader == reader && r.place == place })
 			if i < 0 {
 				i = len(all)
-				all = append(all, sight{reader: reader, place: place, keys: map[string]bool{}})
+				all = append(all, read{reader: reader, place: place, keys: map[string]bool{}})
 			}
 			if !slices.Contains(all[i].selectors, on) {
 				all[i].selectors = append(all[i].selectors, on)
@@ -41,15 +40,20 @@ func (l *lane) sights() ([]sight, error) {
 		}
 		return nil
 	}
-	if err := look(scenario.ReaderConntrack, "nodes", ""); err != nil {
-		return nil, err
+	for _, name := range slices.Sorted(maps.Keys(readers.Catalogue)) {
+		if !readers.Catalogue[name].Always {
+			continue
+		}
+		if err := add(name, "nodes", ""); err != nil {
+			return nil, err
+		}
 	}
 	for _, w := range l.Scenario.Watched() {
 		key := w.Key
-		if w.Reader == scenario.ReaderConntrack {
+		if readers.Catalogue[w.Reader].Always {
 			key = "" // few enough, and people want to see them all
 		}
-		if err := look(w.Reader, w.On, key); err != nil {
+		if err := add(w.Reader, w.On, key); err != nil {
 			return nil, err
 		}
 	}
@@ -69,29 +73,29 @@ func (l *lane) readings(ctx context.Context, at string) error {
 	return nil
 }
 
-// take reads what there is to read, and asks every change that is on.
+// take takes all readings, those of the changes that are applied included.
 func (l *lane) take(ctx context.Context) ([]history.Reading, error) {
-	if l.watched == nil {
-		watched, err := l.sights()
+	if l.reads == nil {
+		all, err := l.toRead()
 		if err != nil {
 			return nil, err
 		}
-		l.watched = watched
+		l.reads = all
 	}
 	var taken []history.Reading
-	for _, s := range l.watched {
-		conn, err := l.site.Agent(s.place)
+	for _, r := range l.reads {
+		conn, err := l.site.Agent(r.place)
 		if err != nil {
 			return nil, err
 		}
-		values, err := readers.Read.Call(ctx, conn, s.reader, nil)
+		values, err := readers.Read.Call(ctx, conn, r.reader, nil)
 		if err != nil {
 			return nil, err
 		}
-		if len(s.keys) > 0 {
-			maps.DeleteFunc(values, func(key string, _ float64) bool { return !s.keys[key] })
+		if len(r.keys) > 0 {
+			maps.DeleteFunc(values, func(key string, _ float64) bool { return !r.keys[key] })
 		}
-		taken = append(taken, history.Reading{Reader: s.reader, On: s.place, For: s.selectors, Values: values})
+		taken = append(taken, history.Reading{Reader: r.reader, On: r.place, For: r.selectors, Values: values})
 	}
 	for _, id := range l.steps() {
 		byPlace, err := l.site.ChangeReadings(ctx, id)
@@ -107,7 +111,7 @@ func (l *lane) take(ctx context.Context) ([]history.Reading, error) {
 	return taken, nil
 }
 
-// steps lists the ids of all steps that this lane may make.
+// steps lists the ids of all steps of this lane.
 func (l *lane) steps() []string {
 	var ids []string
 	for _, p := range l.phases {

@@ -14,16 +14,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/offers"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
-	"github.com/relapse-k8s/relapse/harness/readers"
 	"github.com/relapse-k8s/relapse/harness/rundir"
-	"github.com/relapse-k8s/relapse/harness/runstate"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 	"github.com/relapse-k8s/relapse/harness/version"
 )
@@ -35,9 +37,11 @@ type engine struct {
 	state   *runstate.Run
 	host    *guard.Guard
 	history *history.Writer
+	// abort ends the run, with the reason.
+	abort context.CancelCauseFunc
 
-	mu  sync.Mutex
-	run rundir.Run
+	mu    sync.Mutex
+	facts rundir.Run
 
 	recent sync.Mutex
 	events []history.Event
@@ -62,34 +66,44 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	if err := runstate.WaitHost(ctx); err != nil {
 		return "", err
 	}
-	offers, err := o.Provider.Offers(ctx)
+	found, err := o.Provider.Offers(ctx)
 	if err != nil {
 		return "", err
 	}
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx) // what was not found out because of that is not missing
 	}
-	maps.Copy(offers, clusters.ProxyOffers(o.Proxy))
+	maps.Copy(found, offers.Proxy(o.Proxy))
 	e := &engine{Options: o}
+	ctx, e.abort = context.WithCancelCause(ctx)
+	defer e.abort(nil)
 	if e.state, err = runstate.New(o.Scenario.Metadata.ID, o.Command); err != nil {
 		return "", err
 	}
 	start := time.Now()
-	if err := e.begin(ctx, start, offers); err != nil {
+	if err := e.begin(ctx, start, found); err != nil {
 		return e.dir, errors.Join(err, e.state.Remove())
 	}
-	file, err := os.OpenFile(filepath.Join(e.dir, rundir.HistoryFile), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+	if o.createHistory == nil {
+		o.createHistory = createHistory
+	}
+	file, err := o.createHistory(filepath.Join(e.dir, rundir.HistoryFile))
 	if err != nil {
 		return e.dir, errors.Join(err, e.state.Remove())
 	}
-	e.history = history.NewWriter(file, start, e.watch)
+	e.history = history.NewWriter(file, start, e.watch, e.abort)
 	err = e.onHost(ctx)
 	return e.dir, errors.Join(err, e.history.Close())
 }
 
+func createHistory(path string) (history.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o644)
+}
+
 // watch keeps what waits look at, and passes every event on.
 func (e *engine) watch(event history.Event) {
-	if event.Kind == history.KindLog || event.Kind == history.KindSample || event.Kind == history.KindReading || event.Kind == history.PhaseBegin {
+	switch event.Kind {
+	case history.KindLog, history.KindSample, history.KindMet, history.KindReading, history.PhaseBegin:
 		e.recent.Lock()
 		e.events = append(e.events, event)
 		e.recent.Unlock()
@@ -107,25 +121,22 @@ func (e *engine) seen() []history.Event {
 }
 
 // begin makes the run folder with what is known before anything happens.
-func (e *engine) begin(ctx context.Context, start time.Time, offers map[string]clusters.Offer) error {
+func (e *engine) begin(ctx context.Context, start time.Time, found map[string]offers.Offer) error {
 	s := e.Scenario
-	e.run = rundir.Run{
+	e.facts = rundir.Run{
 		ID: e.state.ID, Scenario: s.Metadata.ID, Title: s.Metadata.Title, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(e.Source)),
 		Cluster: e.Provider.Name(), Proxy: e.Proxy, Start: start.Format(time.RFC3339Nano), Command: e.Command, Seed: e.Seed, Repeat: e.Repeat,
-		Offers: map[string]rundir.Offer{}, Versions: e.Provider.Versions(ctx), Differences: e.Provider.Differences(),
+		Offers: found, Versions: e.Provider.Versions(ctx), Differences: e.Provider.Differences(),
 		Skipped: map[string]string{}, Netns: map[string]uint64{},
 	}
-	for name, offer := range offers {
-		e.run.Offers[name] = rundir.Offer{OK: offer.OK, Why: offer.Why}
-	}
-	e.run.Versions["relapse"], e.run.Versions["go"] = version.String(), runtime.Version()
+	e.facts.Versions["relapse"], e.facts.Versions["go"] = version.String(), runtime.Version()
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err == nil {
-		e.run.Versions["kernel"] = unix.ByteSliceToString(uts.Release[:])
+		e.facts.Versions["kernel"] = unix.ByteSliceToString(uts.Release[:])
 	}
 	for _, v := range s.Variants {
-		if why := e.skip(v, offers); why != "" {
-			e.run.Skipped[v.ID] = why
+		if why := e.skip(v, found); why != "" {
+			e.facts.Skipped[v.ID] = why
 		}
 	}
 	dir, err := rundir.MakeFolder(e.Out, start.Format("20060102-150405")+"-"+s.Metadata.ID+"-"+e.Provider.Name())
@@ -136,12 +147,12 @@ func (e *engine) begin(ctx context.Context, start time.Time, offers map[string]c
 	return errors.Join(
 		os.MkdirAll(filepath.Join(dir, rundir.EvidenceDir, "logs"), 0o755),
 		rundir.WriteFile(dir, rundir.ScenarioFile, e.Source),
-		rundir.WriteJSON(dir, rundir.RunFile, e.run),
+		rundir.WriteJSON(dir, rundir.RunFile, e.facts),
 	)
 }
 
 // skip says why a variant cannot run here, or nothing.
-func (e *engine) skip(v scenario.Variant, offers map[string]clusters.Offer) string {
+func (e *engine) skip(v scenario.Variant, offers map[string]offers.Offer) string {
 	if len(e.Variants) > 0 && !slices.Contains(e.Variants, v.ID) {
 		return "not asked for"
 	}
@@ -158,7 +169,7 @@ func (e *engine) skip(v scenario.Variant, offers map[string]clusters.Offer) stri
 
 // onHost runs the lanes between two looks at the host.
 func (e *engine) onHost(ctx context.Context) error {
-	if len(e.run.Skipped) == len(e.Scenario.Variants) {
+	if len(e.facts.Skipped) == len(e.Scenario.Variants) {
 		return e.state.Remove()
 	}
 	host, err := guard.Start(ctx, e.Agent, filepath.Join(e.dir, rundir.EvidenceDir, "logs", "host.log"), e.state)
@@ -171,7 +182,9 @@ func (e *engine) onHost(ctx context.Context) error {
 		return errors.Join(err, host.Close())
 	}
 	stopLog := e.followKernelLog(ctx)
+	unhook := e.watchGuard(ctx)
 	e.lanes(ctx)
+	unhook()
 	stopLog()
 	e.compare(ctx, host.Conn(), "", "host", before, true, nil)
 	// The guard lets go of the run before the harness does: from here on nothing is left to guard.
@@ -184,7 +197,7 @@ func (e *engine) lanes(ctx context.Context) {
 	var together, alone []*lane
 	for i := range e.Scenario.Variants {
 		v := &e.Scenario.Variants[i]
-		if _, skipped := e.run.Skipped[v.ID]; skipped {
+		if _, skipped := e.facts.Skipped[v.ID]; skipped {
 			continue
 		}
 		for _, l := range e.plan(v) {
@@ -203,8 +216,8 @@ func (e *engine) lanes(ctx context.Context) {
 			l.run(ctx)
 		})
 	}
-	if e.Seated != nil {
-		e.Seated()
+	if e.SlotsTaken != nil {
+		e.SlotsTaken()
 	}
 	all.Wait()
 	if len(alone) > 0 && e.Alone != nil {
@@ -236,13 +249,13 @@ func (e *engine) plan(v *scenario.Variant) []*lane {
 }
 
 // offered is whether the cluster gives something.
-func (e *engine) offered(need string) bool { return e.run.Offers[need].OK }
+func (e *engine) offered(need string) bool { return e.facts.Offers[need].OK }
 
 // note keeps the namespaces of a lane in run.json, so that log lines can be told apart when an old run is judged again.
 func (e *engine) note(ctx context.Context, lane string, cluster clusters.Cluster) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	netns := maps.Clone(e.run.Netns)
+	netns := maps.Clone(e.facts.Netns)
 	for _, place := range cluster.Places() {
 		inode, err := readers.ReadNetns.Call(ctx, cluster.Agent(place), agent.None{}, nil)
 		if err != nil {
@@ -250,8 +263,8 @@ func (e *engine) note(ctx context.Context, lane string, cluster clusters.Cluster
 		}
 		netns[lane+" "+place] = inode
 	}
-	e.run.Netns = netns
-	return rundir.WriteJSON(e.dir, rundir.RunFile, e.run)
+	e.facts.Netns = netns
+	return rundir.WriteJSON(e.dir, rundir.RunFile, e.facts)
 }
 
 func (e *engine) status(lane, doing string) {

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/relapse-k8s/relapse/clusters/offers"
+	"github.com/relapse-k8s/relapse/harness/regular"
 )
 
 // Names of the files in a run folder.
@@ -43,7 +46,7 @@ type Run struct {
 	// Repeat is the number of attempts asked for with --repeat; 0 means the scenario's own number.
 	Repeat int `json:"repeat,omitempty"`
 	// Offers is what the cluster can give: name to true or false; and why not.
-	Offers map[string]Offer `json:"offers"`
+	Offers map[string]offers.Offer `json:"offers"`
 	// Versions of relapse, Go, kernel, kube-proxy, CoreDNS, glibc, tools: name to version.
 	Versions map[string]string `json:"versions"`
 	// Differences says where the cluster differs from a real one, a sentence each.
@@ -52,13 +55,6 @@ type Run struct {
 	Skipped map[string]string `json:"skipped,omitempty"`
 	// Netns is the inode of each network namespace, by lane and place: "forced/use-vc node/node-1". Added to while labs start.
 	Netns map[string]uint64 `json:"netns,omitempty"`
-}
-
-// Offer is whether a cluster gives something.
-type Offer struct {
-	OK bool `json:"ok"`
-	// Why says how it was found out, or what is missing.
-	Why string `json:"why,omitempty"`
 }
 
 // MakeFolder makes a folder that was not there; two runs may begin in the same second.
@@ -88,23 +84,22 @@ func WriteJSON(dir, name string, v any) error {
 }
 
 // WriteFile writes a file of the folder, whole or not at all.
-func WriteFile(dir, name string, data []byte) error {
-	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path+".new", data, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
-}
+func WriteFile(dir, name string, data []byte) error { return regular.WriteIn(dir, name, data) }
 
 // ReadJSON reads a file of the folder into v.
 func ReadJSON(dir, name string, v any) error {
-	path := filepath.Join(dir, name)
-	data, err := os.ReadFile(path)
+	data, err := regular.ReadIn(dir, name, regular.MaxJSON)
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
 	}
 	return nil
+}
+
+// ReadScenario reads the scenario's file, whose path it returns too.
+func ReadScenario(dir string) (path string, text []byte, err error) {
+	text, err = regular.ReadIn(dir, ScenarioFile, regular.MaxScenario)
+	return filepath.Join(dir, ScenarioFile), text, err
 }

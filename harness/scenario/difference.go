@@ -13,12 +13,12 @@ func (s Subject) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Covers reports whether a run on a cluster with kube-proxy in that mode is meant.
+// Covers reports whether a run on a cluster with kube-proxy in that mode is covered.
 func (s Side) Covers(cluster, proxy string) bool {
 	return (s.Cluster == "" || s.Cluster == cluster) && (s.Proxy == "" || s.Proxy == proxy)
 }
 
-// String says how it comes out where: "fired on kind, iptables".
+// String says the result and the clusters: "fired on kind, iptables".
 func (s Side) String() string {
 	return s.Says + " on " + strings.Trim(s.Cluster+", "+s.Proxy, ", ")
 }

@@ -29,7 +29,7 @@ func ParsePhase(text string) (Phase, error) {
 			return Phase{Kind: kind}, nil
 		}
 	case "remedy", "relapse", "control":
-		if validName(id) {
+		if ValidName(id) {
 			return Phase{Kind: kind, ID: id}, nil
 		}
 	}

@@ -20,6 +20,27 @@ func (p Place) String() string {
 	return p.Kind + "/" + p.Name
 }
 
+// Places are the forms of a place, with their meaning.
+var Places = []struct{ Form, Means string }{
+	{"nodes", "all nodes"},
+	{"node/NAME", "one node: node-1, node-2, and so on"},
+	{"node-of/POD", "the node that the pod runs on, or the nodes of all pods of a Deployment"},
+	{"pod/NAME", "one pod, or all pods of a Deployment"},
+	{"outside", "a machine beyond the cluster"},
+	{"host", "this machine itself"},
+	{"cluster", "the cluster as a whole"},
+}
+
+// PlaceKinds are all kinds of place.
+var PlaceKinds = func() []string {
+	var kinds []string
+	for _, place := range Places {
+		kind, _, _ := strings.Cut(place.Form, "/")
+		kinds = append(kinds, kind)
+	}
+	return kinds
+}()
+
 // ParsePlace reads nodes, node/NAME, node-of/POD, pod/NAME, outside, host or cluster.
 func ParsePlace(text string) (Place, error) {
 	kind, name, named := strings.Cut(text, "/")
@@ -29,28 +50,9 @@ func ParsePlace(text string) (Place, error) {
 			return Place{Kind: kind}, nil
 		}
 	case "node", "node-of", "pod":
-		if validName(name) {
+		if ValidName(name) {
 			return Place{Kind: kind, Name: name}, nil
 		}
 	}
 	return Place{}, fmt.Errorf("%q is not a place: write nodes, node/NAME, node-of/POD, pod/NAME, outside, host or cluster", text)
-}
-
-// place checks that a place is well-formed and that what it names exists.
-func (v *validator) place(path, text string) (Place, bool) {
-	if v.r.blocked(path) {
-		return Place{}, false
-	}
-	p, err := ParsePlace(text)
-	if err != nil {
-		v.r.addAt(path, "%s", err)
-		return Place{}, false
-	}
-	switch p.Kind {
-	case "pod", "node-of":
-		return p, v.ref(path, p.Name, v.pods)
-	case "node":
-		return p, v.ref(path, p.Name, v.nodes)
-	}
-	return p, true
 }

@@ -26,7 +26,7 @@ func (s *Scenario) HealthyOf(variant string, expectations []ProbeExpectation) []
 	probes := s.ProbesOf(variant)
 	var some []ProbeExpectation
 	for _, e := range expectations {
-		// A probe that nobody knows stays: it is for the judge to miss it.
+		// An unknown probe is kept: the judge reports that it is missing.
 		known := slices.ContainsFunc(s.Probes, func(p Probe) bool { return p.ID == e.Probe })
 		if !known || slices.ContainsFunc(probes, func(p Probe) bool { return p.ID == e.Probe }) {
 			some = append(some, e)
@@ -35,7 +35,7 @@ func (s *Scenario) HealthyOf(variant string, expectations []ProbeExpectation) []
 	return some
 }
 
-// Objects are Kubernetes objects that are there together, and where each stands in the file.
+// Objects are Kubernetes objects that exist at the same time, and the path of each in the file.
 type Objects struct {
 	JSON  [][]byte
 	Paths []string
@@ -60,15 +60,15 @@ func (s *Scenario) Objects() []Objects {
 		v := &s.Variants[i]
 		objects := Objects{JSON: s.WorkloadOf(v)}
 		for k := range s.Workload {
-			objects.Paths = append(objects.Paths, index("workload", k))
+			objects.Paths = append(objects.Paths, Index("workload", k))
 		}
 		for k := range v.Workload {
-			objects.Paths = append(objects.Paths, index(join(index("variants", i), "workload"), k))
+			objects.Paths = append(objects.Paths, Index(Join(Index("variants", i), "workload"), k))
 		}
 		all = append(all, objects)
 	}
-	(&validator{}).walk("", reflect.ValueOf(s), func(path string, value reflect.Value, f reflect.StructField) {
-		if value.Type() == rawType && f.Tag.Get("ref") == "object" {
+	Walk("", s, func(path string, value reflect.Value, f reflect.StructField) {
+		if value.Type() == reflect.TypeFor[Raw]() && f.Tag.Get("ref") == "object" {
 			all = append(all, Objects{JSON: [][]byte{value.Bytes()}, Paths: []string{path}})
 		}
 	})
@@ -78,22 +78,12 @@ func (s *Scenario) Objects() []Objects {
 // Watch is a number that a scenario looks at.
 type Watch struct{ Reader, On, Key string }
 
-// Watched returns the numbers that are read at places, once each: those of expectations, and of the settings of detectors that
-// have the same fields. What changes say of themselves is not among them.
+// Watched returns the numbers that are read at places, once each. What changes say of themselves is not among them.
 func (s *Scenario) Watched() []Watch {
 	var watched []Watch
-	(&validator{}).walk("", reflect.ValueOf(s), func(_ string, value reflect.Value, _ reflect.StructField) {
-		if value.Kind() != reflect.Struct {
-			return
-		}
-		field := func(name string) string {
-			if f := value.FieldByName(name); f.IsValid() && f.Kind() == reflect.String {
-				return f.String()
-			}
-			return ""
-		}
-		w := Watch{field("Reader"), field("On"), field("Key")}
-		if w.Reader != "" && w.On != "" && w.Key != "" && !slices.Contains(watched, w) {
+	Walk("", s, func(_ string, value reflect.Value, _ reflect.StructField) {
+		e, ok := value.Interface().(ReadingExpectation)
+		if w := (Watch{e.Reader, e.On, e.Key}); ok && e.On != "" && !slices.Contains(watched, w) {
 			watched = append(watched, w)
 		}
 	})

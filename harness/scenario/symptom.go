@@ -1,6 +1,8 @@
 package scenario
 
-import "strings"
+import (
+	"strings"
+)
 
 // String says when an attempt shows the symptom, as a verb: "failed and took 1s to 2s".
 func (c AttemptCriterion) String() string {
@@ -15,13 +17,4 @@ func (c AttemptCriterion) String() string {
 		return "was made"
 	}
 	return strings.Join(parts, " and ")
-}
-
-// Bound is how many of the attempts must show the symptom.
-func (s Symptom) Bound() *PercentRange {
-	if s.Share != nil {
-		return s.Share
-	}
-	all := Percent(1)
-	return &PercentRange{Min: &all}
 }

@@ -2,13 +2,24 @@
 // generated; files are loaded strictly and all errors of a file are reported at once.
 package scenario
 
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+)
+
+// Raw is a part of a file whose Go type is known only to a catalogue (of changes, probes or detectors), kept as JSON.
+type Raw = json.RawMessage
+
 // APIVersion and Kind stand at the head of every scenario file.
 const (
 	APIVersion = "relapse/v1alpha1"
 	Kind       = "Scenario"
 )
 
-// Scenario is one known failure: where it happens, how it is brought about, how it shows, how it is seen and cured.
+// Scenario is one known failure: where it happens, how it is brought about, how it shows, how it is seen and cured. A file has at most
+// 1 MiB, 20000 values and 50 levels, a list at most 100 items. No duration is longer than 10m.
 type Scenario struct {
 	// APIVersion is relapse/v1alpha1.
 	APIVersion string `json:"apiVersion"`
@@ -16,15 +27,15 @@ type Scenario struct {
 	Kind string `json:"kind"`
 	// Metadata says what the failure is and who described it.
 	Metadata Metadata `json:"metadata"`
-	// Needs lists what a cluster must offer; where one is missing the scenario is skipped with that reason.
-	Needs []string `json:"needs,omitempty"`
+	// Needs lists what a cluster must offer; if one is missing, the scenario is skipped and the report says why.
+	Needs []string `json:"needs,omitempty" ref:"offer"`
 	// Topology is the shape of the cluster.
 	Topology Topology `json:"topology"`
-	// Workload is a list of plain Kubernetes objects.
+	// Workload is a list of plain Kubernetes objects. A Deployment has at most 100 replicas.
 	Workload []Raw `json:"workload"`
 	// Probes sample what a user of the cluster would notice.
 	Probes []Probe `json:"probes"`
-	// Healthy says what the probes show where nothing is wrong: judged in the baseline, after each remedy and at the end.
+	// Healthy says what the probes show when nothing is wrong: judged in the baseline, after each remedy and at the end.
 	Healthy []ProbeExpectation `json:"healthy"`
 	// Variants are the ways to bring the failure about; most scenarios have one, named default.
 	Variants []Variant `json:"variants"`
@@ -36,8 +47,8 @@ type Scenario struct {
 	Controls []Control `json:"controls,omitempty"`
 	// Claims are sentences from documents that this scenario holds against the kernel at hand.
 	Claims []Claim `json:"claims"`
-	// Differences are what two clusters do not say alike though neither is at fault, each with its reason. What follows from repairedBy,
-	// needs and the cases of claims needs no entry.
+	// Differences are results that differ between clusters although neither is at fault, each with its reason. What follows from
+	// repairedBy, needs and the cases of claims needs no entry.
 	Differences []Difference `json:"differences,omitempty"`
 	// Evidence lists documented commands whose output is kept, before and during the fault.
 	Evidence []Command `json:"evidence,omitempty"`
@@ -65,9 +76,9 @@ type Source struct {
 	ID string `json:"id"`
 	// Title of the document.
 	Title string `json:"title"`
-	// Section of the document, where it has any.
+	// Section of the document, if it has sections.
 	Section string `json:"section,omitempty"`
-	// URL where a reader can open it.
+	// URL of the document.
 	URL string `json:"url,omitempty"`
 }
 
@@ -77,7 +88,7 @@ type Topology struct {
 	Nodes int `json:"nodes" jsonschema:"minimum=1,maximum=9"`
 	// PodNetwork is how packets get from node to node: routes on the nodes' network, or VXLAN. Default: routes.
 	PodNetwork string `json:"podNetwork,omitempty" jsonschema:"enum=routes,enum=vxlan"`
-	// Exclusive is true where the labs need so much of the machine that no other scenario's should run beside them.
+	// Exclusive is true if the clusters need so much of the machine that no other scenario should run at the same time.
 	Exclusive bool `json:"exclusive,omitempty"`
 }
 
@@ -87,15 +98,15 @@ type Probe struct {
 	// ID names the probe in expectations and reports.
 	ID string `json:"id"`
 	// From is where the attempts are made: pod/NAME.
-	From string `json:"from"`
-	// Attempts is how many are made in each phase. Default: 20.
+	From string `json:"from" ref:"place"`
+	// Attempts is how many are made in each phase: at most 10000, and no more than start within 10m. Default: 20.
 	Attempts int `json:"attempts,omitempty" jsonschema:"minimum=1,maximum=10000"`
 	// Every is the time from the start of one attempt to the start of the next. Default: 20ms.
-	Every Duration `json:"every,omitempty"`
+	Every units.Duration `json:"every,omitempty"`
 	// Timeout ends an attempt, which has then failed. Default: 10s.
-	Timeout Duration `json:"timeout,omitempty"`
+	Timeout units.Duration `json:"timeout,omitempty"`
 	// Variants limits the probe to these variants. Default: all.
-	Variants []string `json:"variants,omitempty"`
+	Variants []string `json:"variants,omitempty" ref:"variant"`
 	// Background probes go on until all others have made their attempts.
 	Background bool `json:"background,omitempty"`
 
@@ -114,29 +125,29 @@ type Use struct {
 // ProbeExpectation is what the samples of one probe in one phase must show. Every bound that is given must hold.
 type ProbeExpectation struct {
 	// Probe is the probe's id.
-	Probe string `json:"probe"`
+	Probe string `json:"probe" ref:"probe"`
 	// Count is how many attempts there must be.
-	Count *NumberRange `json:"count,omitempty"`
+	Count *units.NumberRange `json:"count,omitempty"`
 	// Failed is the share of attempts that failed.
-	Failed *PercentRange `json:"failed,omitempty"`
+	Failed *units.PercentRange `json:"failed,omitempty"`
 	// Fastest is the shortest attempt.
-	Fastest *DurationRange `json:"fastest,omitempty"`
+	Fastest *units.DurationRange `json:"fastest,omitempty"`
 	// P50 is the median over the attempts, failed ones included.
-	P50 *DurationRange `json:"p50,omitempty"`
+	P50 *units.DurationRange `json:"p50,omitempty"`
 	// P99 is the 99th percentile over the attempts, failed ones included.
-	P99 *DurationRange `json:"p99,omitempty"`
+	P99 *units.DurationRange `json:"p99,omitempty"`
 	// Slowest is the longest attempt.
-	Slowest *DurationRange `json:"slowest,omitempty"`
+	Slowest *units.DurationRange `json:"slowest,omitempty"`
 }
 
 // Symptom is the failure as a user notices it.
 type Symptom struct {
 	// Probe is the id of the probe that notices it; its attempts are the trials of the reproduction rate.
-	Probe string `json:"probe"`
+	Probe string `json:"probe" ref:"probe"`
 	// Attempt says when one attempt shows the symptom.
 	Attempt AttemptCriterion `json:"attempt"`
 	// Share is how many of the attempts must show it. Default: at least 100%.
-	Share *PercentRange `json:"share,omitempty"`
+	Share *units.PercentRange `json:"share,omitempty"`
 	// Also lists what else must be seen beside it, such as old connections that live on.
 	Also []ProbeExpectation `json:"also,omitempty"`
 }
@@ -146,30 +157,40 @@ type AttemptCriterion struct {
 	// Failed is whether the attempt failed.
 	Failed *bool `json:"failed,omitempty"`
 	// Took is how long the attempt took.
-	Took *DurationRange `json:"took,omitempty"`
+	Took *units.DurationRange `json:"took,omitempty"`
 }
 
 // Variant is one way to bring the failure about.
 type Variant struct {
-	// ID is the variant's name: default where there is one only.
+	// ID is the variant's name: default if it is the only one.
 	ID string `json:"id"`
-	// Mechanism is native where the kernel or program does it all by itself once given the chance, forced where relapse
-	// makes the kernel's own failure path unavoidable, emulated where relapse imitates it.
+	// Mechanism is native if the kernel or program does it all by itself once given the chance, forced if relapse
+	// makes the kernel's own failure path unavoidable, emulated if relapse imitates it.
 	Mechanism string `json:"mechanism" jsonschema:"enum=native,enum=forced,enum=emulated"`
 	// Why explains the mechanism, in a sentence or two.
 	Why string `json:"why"`
 	// Needs lists what this variant needs beyond the scenario's needs.
-	Needs []string `json:"needs,omitempty"`
-	// HostChanges is true where the variant alters a setting of the whole machine; it then runs only with --allow-host-changes.
+	Needs []string `json:"needs,omitempty" ref:"offer"`
+	// HostChanges is true if the variant alters a setting of the whole machine; it then runs only with --allow-host-changes.
 	HostChanges bool `json:"hostChanges,omitempty"`
 	// Workload lists Kubernetes objects of this variant, beside the scenario's.
 	Workload []Raw `json:"workload,omitempty"`
-	// RepairedBy is what a cluster offers where the failure no longer happens: there the fault must be in effect and the symptom absent.
-	RepairedBy string `json:"repairedBy,omitempty"`
+	// RepairedBy is what a cluster offers if the failure no longer happens on it: the fault must then be in effect and the symptom absent.
+	RepairedBy string `json:"repairedBy,omitempty" ref:"offer"`
 	// Fault brings the failure about.
 	Fault Fault `json:"fault"`
 	// Symptom is how it shows.
 	Symptom Symptom `json:"symptom"`
+	// Without says why there is no detector that must fire in this variant, or no control. Reports show it.
+	Without Without `json:"without,omitzero"`
+}
+
+// Without gives the reasons for what a variant lacks. A variant needs both, unless it has repairedBy.
+type Without struct {
+	// Detector is why no detector must fire.
+	Detector string `json:"detector,omitempty"`
+	// Control is why there is no control.
+	Control string `json:"control,omitempty"`
 }
 
 // Fault is what is done to a healthy cluster, and the proof that it was done.
@@ -190,7 +211,7 @@ type Step struct {
 	// ID names the change where its own readings are looked at. Default: the change's name.
 	ID string `json:"id,omitempty"`
 	// On is where: nodes, node/NAME, node-of/POD, pod/NAME, outside, host or cluster.
-	On string `json:"on"`
+	On string `json:"on" ref:"place"`
 
 	// Use is the change and its settings.
 	Use Use `json:"-"`
@@ -198,20 +219,26 @@ type Step struct {
 
 // ReadingExpectation is a bound on one number that an agent reads. Exactly one of value, rise and risePerAttempt is given.
 type ReadingExpectation struct {
-	// Reader is who reads: conntrack, snmp (the kernel's protocol counters), policy (what network policies drop on a node) or
-	// services (what kube-proxy's rules and conntrack say of UDP Services), or change/ID for what a change says of itself.
-	Reader string `json:"reader"`
+	// Reader is who reads: a reader of the catalogue, or change/ID for what a change says of itself. Every change says applied: 1 while it
+	// is applied, 0 otherwise. That is enough for stillApplied; a proof must show the effect.
+	Reader string `json:"reader" ref:"reader"`
 	// On is where it is read, as in steps; a value must be in the bound at every place, rises at several places are added up. Not
 	// given for change/ID.
-	On string `json:"on,omitempty"`
+	On string `json:"on,omitempty" ref:"place"`
 	// Key is the name of the number, such as insert_failed.
 	Key string `json:"key"`
 	// Value bounds the number at the end of the phase.
-	Value *NumberRange `json:"value,omitempty"`
+	Value *units.NumberRange `json:"value,omitempty"`
 	// Rise bounds by how much the number rose in the phase.
-	Rise *NumberRange `json:"rise,omitempty"`
+	Rise *units.NumberRange `json:"rise,omitempty"`
 	// RisePerAttempt bounds the rise divided by the attempts of the symptom's probe in the phase.
-	RisePerAttempt *NumberRange `json:"risePerAttempt,omitempty"`
+	RisePerAttempt *units.NumberRange `json:"risePerAttempt,omitempty"`
+}
+
+// Change returns the step's id if the reader is change/ID: what a change says of itself.
+func (e ReadingExpectation) Change() (id string, ok bool) {
+	id, ok = strings.CutPrefix(e.Reader, "change/")
+	return id, ok && ValidName(id)
 }
 
 // Detector is one documented way to see the failure. Beside these fields it has exactly one more, whose name is the
@@ -222,15 +249,15 @@ type Detector struct {
 	// Title says in a few words what one looks at.
 	Title string `json:"title"`
 	// Source is the id of the document that recommends it.
-	Source string `json:"source,omitempty"`
+	Source string `json:"source,omitempty" ref:"source"`
 	// Command is what a person would type to see the same.
 	Command string `json:"command,omitempty"`
-	// Needs lists what the cluster must offer for the detector to be asked at all; where that is missing it is not judged.
-	Needs []string `json:"needs,omitempty"`
+	// Needs lists what the cluster must offer for the detector to be asked at all; if that is missing, the detector is not judged.
+	Needs []string `json:"needs,omitempty" ref:"offer"`
 	// Variants limits the detector to these variants. Default: all.
-	Variants []string `json:"variants,omitempty"`
-	// Expect is fires where the detector must see the failure, silent where it is documented to and does not: such a one must
-	// stay silent in every phase. Default: fires.
+	Variants []string `json:"variants,omitempty" ref:"variant"`
+	// Expect is fires if the detector must fire while the failure is present. It is silent if documents say that it fires, but it
+	// does not; the detector must then stay silent in every phase. Default: fires.
 	Expect string `json:"expect,omitempty" jsonschema:"enum=fires,enum=silent"`
 
 	// Use is the detector and its settings.
@@ -247,20 +274,20 @@ type Remedy struct {
 	// Title is what it is, in a few words.
 	Title string `json:"title"`
 	// Source is the id of the document that recommends it.
-	Source string `json:"source,omitempty"`
+	Source string `json:"source,omitempty" ref:"source"`
 	// Caveat is what it does not do.
 	Caveat string `json:"caveat,omitempty"`
 	// Variants limits the remedy to these variants. Default: all.
-	Variants []string `json:"variants,omitempty"`
+	Variants []string `json:"variants,omitempty" ref:"variant"`
 	// Changes are the cure.
 	Changes []Step `json:"changes"`
 	// Effective lists readings that are waited for before the cure is judged.
 	Effective []ReadingExpectation `json:"effective,omitempty"`
-	// Healthy says what the probes must show, where that differs from the scenario's healthy.
+	// Healthy says what the probes must show, if that differs from the scenario's healthy.
 	Healthy []ProbeExpectation `json:"healthy,omitempty"`
-	// StillFires lists detectors that go on firing: a remedy that keeps the failure from users and does not prevent it, such as
-	// a retry. They must then fire.
-	StillFires []string `json:"stillFires,omitempty"`
+	// StillFires lists detectors that must still fire under the remedy. It is for a remedy that hides the failure from users and
+	// does not prevent it, such as a retry.
+	StillFires []string `json:"stillFires,omitempty" ref:"detector"`
 	// Relapse lists readings that are waited for after the cure was withdrawn, beside those of the fault.
 	Relapse []ReadingExpectation `json:"relapse,omitempty"`
 }
@@ -272,18 +299,18 @@ type Control struct {
 	// Title is what is tried, in a few words.
 	Title string `json:"title"`
 	// Source is the id of the document that it comes from.
-	Source string `json:"source,omitempty"`
+	Source string `json:"source,omitempty" ref:"source"`
 	// Variants limits the control to these variants. Default: all.
-	Variants []string `json:"variants,omitempty"`
+	Variants []string `json:"variants,omitempty" ref:"variant"`
 	// With lists changes made beside the fault: a plausible but wrong cure.
 	With []Step `json:"with,omitempty"`
 	// Instead lists changes made in place of the fault: a near miss.
 	Instead []Step `json:"instead,omitempty"`
-	// Effective lists readings that are waited for before the control is judged, in place of the fault's where Instead is given.
+	// Effective lists readings that are waited for before the control is judged, in place of the fault's if Instead is given.
 	Effective []ReadingExpectation `json:"effective,omitempty"`
-	// Proof lists readings that must be seen in this phase, in place of the fault's where Instead is given.
+	// Proof lists readings that must be seen in this phase, in place of the fault's if Instead is given.
 	Proof []ReadingExpectation `json:"proof,omitempty"`
-	// Expect is symptom where the failure must stay, healthy where it must not appear.
+	// Expect is symptom if the failure must still show, healthy if it must not.
 	Expect string `json:"expect" jsonschema:"enum=symptom,enum=healthy"`
 }
 
@@ -294,19 +321,19 @@ type Claim struct {
 	// Says is the statement in our own words.
 	Says string `json:"says"`
 	// Source is the id of the document.
-	Source string `json:"source"`
+	Source string `json:"source" ref:"source"`
 	// Expected is what is expected here, by what the cluster offers; the first case that applies counts.
 	Expected []ClaimCase `json:"expected"`
 	// Check is how it is tested. All parts must be as stated for the claim to hold.
 	Check ClaimCheck `json:"check"`
-	// Note is what to know instead, where the claim is expected to be refuted.
+	// Note is what to know instead, if the claim is expected to be refuted.
 	Note string `json:"note,omitempty"`
 }
 
 // ClaimCase is an expectation for clusters that offer something.
 type ClaimCase struct {
 	// Offers is what the cluster must offer for this case; none means always.
-	Offers string `json:"offers,omitempty"`
+	Offers string `json:"offers,omitempty" ref:"offer"`
 	// Result is expected: holds or refuted.
 	Result string `json:"result" jsonschema:"enum=holds,enum=refuted"`
 }
@@ -314,54 +341,64 @@ type ClaimCase struct {
 // ClaimCheck looks at one phase of one variant; every part that is given must be so for the claim to hold.
 type ClaimCheck struct {
 	// Variant to look at.
-	Variant string `json:"variant"`
+	Variant string `json:"variant" ref:"variant"`
 	// Phase to look at: baseline, fault, remedy/ID, relapse/ID, control/ID or restored.
 	Phase string `json:"phase"`
 	// Symptom is whether the symptom is seen.
 	Symptom *bool `json:"symptom,omitempty"`
 	// Detector is the id of a detector that must have fired.
-	Detector string `json:"detector,omitempty"`
+	Detector string `json:"detector,omitempty" ref:"detector"`
 	// Readings are bounds that must hold.
 	Readings []ReadingExpectation `json:"readings,omitempty"`
 	// Probes are bounds that must hold.
 	Probes []ProbeExpectation `json:"probes,omitempty"`
 }
 
-// Difference is one thing that two clusters do not say alike, and why.
+// Difference is one result that differs between clusters, and why.
 type Difference struct {
 	Subject
-	// On says how it comes out where. No run may be meant by two of them.
+	// On says the result on each kind of cluster. No two entries may cover the same run.
 	On []Side `json:"on" jsonschema:"minItems=2"`
 	// Why explains it to people, in a sentence or two.
 	Why string `json:"why"`
 }
 
-// Subject is something of which a run says how it came out: a claim, or in a phase of a variant a detector, or else the symptom.
+// Subject is something that has a result in a run: a claim, or in a phase of a variant a detector, or else the symptom.
 type Subject struct {
 	// Variant to look at, together with phase.
-	Variant string `json:"variant,omitempty"`
+	Variant string `json:"variant,omitempty" ref:"variant"`
 	// Phase to look at: baseline, fault, remedy/ID, relapse/ID, control/ID or restored.
 	Phase string `json:"phase,omitempty"`
 	// Detector is the id of the detector that differs in this phase. Without one it is the symptom that differs.
-	Detector string `json:"detector,omitempty"`
+	Detector string `json:"detector,omitempty" ref:"detector"`
 	// Claim is the id of the claim that differs, in place of variant and phase.
-	Claim string `json:"claim,omitempty"`
+	Claim string `json:"claim,omitempty" ref:"claim"`
 }
 
-// Side is how something comes out on some clusters.
+// Side is a result on some clusters.
 type Side struct {
 	// Cluster is lab or kind. Default: either.
 	Cluster string `json:"cluster,omitempty" jsonschema:"enum=lab,enum=kind"`
 	// Proxy is kube-proxy's mode. Default: any.
 	Proxy string `json:"proxy,omitempty" jsonschema:"enum=nftables,enum=iptables,enum=ipvs,enum=none"`
-	// Says is how it comes out: shown, partly or absent for a symptom, fired or quiet for a detector, holds or refuted for a claim.
+	// Says is the result: shown, partly or absent for a symptom, fired or quiet for a detector, holds or refuted for a claim.
 	Says string `json:"says" jsonschema:"enum=shown,enum=partly,enum=absent,enum=fired,enum=quiet,enum=holds,enum=refuted"`
 }
 
 // Command is a documented, read-only command whose output is evidence.
 type Command struct {
 	// On is where it runs, as in steps.
-	On string `json:"on"`
+	On string `json:"on" ref:"place"`
 	// Run is the program and its arguments: one of the commands that relapse knows to be read-only.
 	Run []string `json:"run"`
+}
+
+// ObjectHead is what every Kubernetes object has; the rest of it is checked by the cluster that it is made on.
+type ObjectHead struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name      string `json:"name"`
+		Namespace string `json:"namespace"`
+	} `json:"metadata"`
 }

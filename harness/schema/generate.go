@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 
 	"github.com/invopop/jsonschema"
 
@@ -21,18 +24,24 @@ func Generate(cat scenario.Catalogues, dirs ...string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{comments: comments, reflector: jsonschema.Reflector{
+	g := &generator{comments: comments, types: map[string]reflect.Type{}, reflector: jsonschema.Reflector{
 		Anonymous:  true,
 		CommentMap: comments,
-		Mapper:     units,
-		Namer:      defName,
+		Mapper:     unitPatterns,
 	}}
+	g.reflector.Namer = func(t reflect.Type) string {
+		name := defName(t)
+		if t.Kind() == reflect.Struct {
+			g.types[name] = t
+		}
+		return name
+	}
 	root := g.reflector.Reflect(&scenario.Scenario{})
 	g.defs = root.Definitions
 	root.ID = scenario.SchemaURL
 	root.Title = "relapse scenario"
 
-	g.scenarioRules(cat)
+	g.scenarioRules()
 	for _, u := range []struct {
 		def     string
 		entries map[string]func() any
@@ -41,6 +50,8 @@ func Generate(cat scenario.Catalogues, dirs ...string) ([]byte, error) {
 			return nil, err
 		}
 	}
+	g.references(cat)
+	g.lists()
 	if err := g.allDescribed(); err != nil {
 		return nil, err
 	}
@@ -56,6 +67,8 @@ type generator struct {
 	reflector jsonschema.Reflector
 	comments  map[string]string
 	defs      jsonschema.Definitions
+	// types are the structs that defs describe, by the same names.
+	types map[string]reflect.Type
 }
 
 var scenarioPackage = reflect.TypeFor[scenario.Scenario]().PkgPath()
@@ -68,13 +81,13 @@ func defName(t reflect.Type) string {
 	return lastPart(t.PkgPath()) + "." + t.Name()
 }
 
-// units are the types with a text form of their own.
-func units(t reflect.Type) *jsonschema.Schema {
+// unitPatterns are the types with a text form of their own.
+func unitPatterns(t reflect.Type) *jsonschema.Schema {
 	switch t {
-	case reflect.TypeFor[scenario.Duration]():
-		return &jsonschema.Schema{Type: "string", Pattern: scenario.DurationPattern, Examples: []any{"250ms", "2s", "1m30s"}}
-	case reflect.TypeFor[scenario.Percent]():
-		return &jsonschema.Schema{Type: "string", Pattern: scenario.PercentPattern, Examples: []any{"3%", "99.5%"}}
+	case reflect.TypeFor[units.Duration]():
+		return &jsonschema.Schema{Type: "string", Pattern: units.DurationPattern, Examples: []any{"250ms", "2s", "1m30s"}}
+	case reflect.TypeFor[units.Percent]():
+		return &jsonschema.Schema{Type: "string", Pattern: units.PercentPattern, Examples: []any{"3%", "99.5%"}}
 	}
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return &jsonschema.Schema{Type: "string"} // such as netip.Addr, which is a struct only inside
@@ -83,7 +96,7 @@ func units(t reflect.Type) *jsonschema.Schema {
 }
 
 // scenarioRules adds what no tag says: constants, and that workload objects are those of Kubernetes, which are open.
-func (g *generator) scenarioRules(cat scenario.Catalogues) {
+func (g *generator) scenarioRules() {
 	top := g.defs["Scenario"].Properties
 	set := func(name string, alter func(*jsonschema.Schema)) {
 		if property, ok := top.Get(name); ok {
@@ -95,24 +108,55 @@ func (g *generator) scenarioRules(cat scenario.Catalogues) {
 	set("workload", func(s *jsonschema.Schema) {
 		s.Items = &jsonschema.Schema{Type: "object", Required: []string{"apiVersion", "kind", "metadata"}}
 	})
-	if len(cat.Offers) == 0 {
-		return
+}
+
+// references lets editors complete and check the names of offers and readers.
+func (g *generator) references(cat scenario.Catalogues) {
+	offers := anySlice(sortedKeys(cat.Offers))
+	readers := []*jsonschema.Schema{{Enum: anySlice(sortedKeys(cat.Readers))}, {Pattern: "^change/"}}
+	meanings := ""
+	for _, name := range sortedKeys(cat.Readers) {
+		meanings += fmt.Sprintf(" %s: %s.", name, cat.Readers[name].Reads)
 	}
-	var offers []any
-	for _, name := range sortedKeys(cat.Offers) {
-		offers = append(offers, name)
-	}
-	set("needs", func(s *jsonschema.Schema) { s.Items.Enum = offers })
-	for def, field := range map[string]string{"Variant": "needs", "ClaimCase": "offers"} {
-		if property, ok := g.defs[def].Properties.Get(field); ok && property.Items != nil {
-			property.Items.Enum = offers
-		} else if ok {
-			property.Enum = offers
+	for name, t := range g.types {
+		for _, f := range reflect.VisibleFields(t) {
+			field, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			property, ok := g.defs[name].Properties.Get(field)
+			if ok && property.Items != nil {
+				property = property.Items
+			}
+			switch ref := f.Tag.Get("ref"); {
+			case ok && ref == "offer":
+				property.Enum = offers
+			case ok && ref == "reader":
+				property.AnyOf = readers
+				property.Description += meanings
+			}
 		}
 	}
-	if property, ok := g.defs["Variant"].Properties.Get("repairedBy"); ok {
-		property.Enum = offers
+}
+
+// lists bounds every list.
+func (g *generator) lists() {
+	most := uint64(scenario.MaxItems)
+	for _, def := range g.defs {
+		if def.Properties == nil {
+			continue
+		}
+		for field := def.Properties.Oldest(); field != nil; field = field.Next() {
+			if field.Value.Type == "array" {
+				field.Value.MaxItems = &most
+			}
+		}
 	}
+}
+
+func anySlice(names []string) []any {
+	var all []any
+	for _, name := range names {
+		all = append(all, name)
+	}
+	return all
 }
 
 // union adds a catalogue's entries as properties, of which exactly one is given. Where other properties are optional,

@@ -2,6 +2,7 @@ package schema_test
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,13 +12,14 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/relapse-k8s/relapse/cmd/relapse/catalogue"
+	"github.com/relapse-k8s/relapse/faults"
 	"github.com/relapse-k8s/relapse/harness/scenario"
-	"github.com/relapse-k8s/relapse/harness/scenario/scenariotest"
 	"github.com/relapse-k8s/relapse/harness/schema"
 )
 
 func generate(g *WithT) []byte {
-	data, err := schema.Generate(scenariotest.Catalogues(), "../scenario")
+	data, err := schema.Generate(catalogue.All(), schema.Sources("../..")...)
 	g.Expect(err).NotTo(HaveOccurred())
 	return data
 }
@@ -43,7 +45,7 @@ func check(g *WithT, compiled *jsonschema.Schema, text []byte) error {
 func TestValidScenariosAreValid(t *testing.T) {
 	g := NewWithT(t)
 	compiled := compile(g, generate(g))
-	files, _ := filepath.Glob("../scenario/testdata/valid/*.yaml")
+	files, _ := filepath.Glob("../scenario/load/testdata/valid/*.yaml")
 	g.Expect(files).NotTo(BeEmpty())
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -57,13 +59,13 @@ func TestInvalidForm(t *testing.T) {
 	g := NewWithT(t)
 	compiled := compile(g, generate(g))
 	for _, name := range []string{
-		"config-pattern", "enum", "missing-field", "missing-field-in-config", "needs-unknown", "number-above-maximum",
+		"detector-reader", "reading-reader", "enum", "missing-field", "missing-field-in-config", "needs-unknown", "number-above-maximum",
 		"number-below-minimum", "number-fraction", "percent-above-100", "percent-without-sign", "union-misspelt",
 		"union-none", "union-probe-none", "union-unknown", "unit-missing", "unit-unknown", "unknown-field", "unknown-field-in-config",
 		"unknown-field-misspelt", "version", "wrong-type-boolean", "wrong-type-list",
 		"wrong-type-mapping", "wrong-type-nothing", "wrong-type-number-for-text", "wrong-type-text-for-number",
 	} {
-		data, err := os.ReadFile("../scenario/testdata/invalid/" + name + ".yaml")
+		data, err := os.ReadFile("../scenario/load/testdata/invalid/" + name + ".yaml")
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(check(g, compiled, data)).NotTo(Succeed(), name)
 	}
@@ -73,30 +75,32 @@ func TestDescriptions(t *testing.T) {
 	g := NewWithT(t)
 	text := string(generate(g))
 	g.Expect(text).To(ContainSubstring(`"description": "Layer is where the failure sits."`))
-	g.Expect(text).To(ContainSubstring(`"description": "Sysctl sets a kernel setting."`), "of a config, where it is named")
-	g.Expect(text).To(ContainSubstring(`"description": "Key is the setting's name, with dots."`), "of another package")
+	g.Expect(text).To(ContainSubstring(`"description": "Sysctl sets a kernel setting of the namespace."`), "of a config, where it is named")
+	g.Expect(text).To(ContainSubstring(`"description": "Key as sysctl writes it, such as net.ipv4.ip_forward."`), "of another package")
 	g.Expect(text).To(HavePrefix("{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n  \"$id\": \"" + scenario.SchemaURL + `"`))
 }
 
 func TestFieldsNeedDescriptions(t *testing.T) {
 	g := NewWithT(t)
-	_, err := schema.Generate(scenariotest.Catalogues(), "../schema")
+	_, err := schema.Generate(catalogue.All(), "../schema")
 	g.Expect(err).To(MatchError(ContainSubstring("no doc comment found for [AttemptCriterion.failed ")))
 
 	type Undocumented struct {
 		Name string `json:"name"`
 	}
-	cat := scenariotest.Catalogues()
+	cat := catalogue.All()
+	cat.Changes = maps.Clone(cat.Changes)
 	cat.Changes["undocumented"] = func() any { return &Undocumented{} }
-	_, err = schema.Generate(cat, "../scenario")
+	_, err = schema.Generate(cat, schema.Sources("../..")...)
 	g.Expect(err).To(MatchError(ContainSubstring("Undocumented.name")))
 }
 
 func TestNamesOfFieldsAreRefused(t *testing.T) {
 	g := NewWithT(t)
-	cat := scenariotest.Catalogues()
-	cat.Changes["on"] = func() any { return &scenariotest.Sysctl{} }
-	_, err := schema.Generate(cat, "../scenario")
+	cat := catalogue.All()
+	cat.Changes = maps.Clone(cat.Changes)
+	cat.Changes["on"] = func() any { return &faults.Sysctl{} }
+	_, err := schema.Generate(cat, schema.Sources("../..")...)
 	g.Expect(err).To(MatchError(`the catalogue's name "on" is a field of Step already`))
 }
 

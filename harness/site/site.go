@@ -3,61 +3,35 @@ package site
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/relapse-k8s/relapse/clusters"
-	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// ChangeRequest asks an agent to make a change.
-type ChangeRequest struct {
-	// ID by which the change is undone and read later.
-	ID string
-	// Name in the catalogue of changes, and its settings.
-	Name   string
-	Config json.RawMessage
-	// Run and Place are the run's id and the agent's place.
-	Run, Place string
-	// Addresses are the IPv4 addresses of the pods that the change asked for.
-	Addresses map[string]netip.Addr
-}
-
-// Operations that agents serve on changes.
-var (
-	ApplyChange = agent.Op[ChangeRequest, agent.None, agent.None]{Name: "change/apply"}
-	UndoChange  = agent.Op[string, agent.None, agent.None]{Name: "change/undo"}
-	ReadChange  = agent.Op[string, agent.None, map[string]float64]{Name: "change/read"}
-	// ReadAddress asks a pod's agent for the pod's IPv4 address.
-	ReadAddress = agent.Op[agent.None, agent.None, netip.Addr]{Name: "address"}
-)
-
-// AddressUser is a change that must know the addresses of some pods.
-type AddressUser interface {
-	// NeedsAddresses names the pods.
-	NeedsAddresses() []string
-}
-
 // ClusterChange is a change to the cluster as a whole, made from the harness; its steps say on: cluster.
 type ClusterChange interface {
-	// ApplyTo makes the change and returns how to undo it, also beside an error, for what was done until then.
-	ApplyTo(ctx context.Context, s *Site, id string) (undo func(context.Context) error, err error)
+	// ApplyTo makes the change. Before each thing that it alters it writes down in the scope how to undo it.
+	ApplyTo(ctx context.Context, s *Scope) error
 }
 
-// ClusterReporter is a change to the cluster as a whole that says something of itself: numbers that prove that it is in effect.
+// ClusterReporter is a change to the cluster as a whole that reports numbers that prove that it is in effect.
 type ClusterReporter interface {
-	// ReadFrom reads while the change with this id is on.
-	ReadFrom(ctx context.Context, s *Site, id string) (map[string]float64, error)
+	// ReadFrom reads while the change is applied.
+	ReadFrom(ctx context.Context, s *Scope) (map[string]float64, error)
 }
 
-// Site is a cluster, its host and what has been changed. It is safe for use by several goroutines.
+// Site is a cluster, its host and what has been changed. It is safe for use by several goroutines: an Undo waits for an Apply of the
+// same step that has begun.
 type Site struct {
 	Cluster clusters.Cluster
 	// Host is the agent for what belongs to the whole machine.
@@ -65,19 +39,29 @@ type Site struct {
 	// Run is the run's id.
 	Run string
 
-	mu   sync.Mutex
-	made []*made
+	stack undo.Stack
+	mu    sync.Mutex
+	steps []*step
 }
 
-// made is a step that was made, or begun.
-type made struct {
+// New returns a Site on which nothing was changed yet.
+func New(cluster clusters.Cluster, host *agent.Conn, run string) *Site {
+	return &Site{Cluster: cluster, Host: host, Run: run, stack: undo.Stack{Timeout: undoLimit}}
+}
+
+// step is one that was made, or begun.
+type step struct {
 	id     string
-	on     string
+	scope  *Scope
 	places []string
 	// reporter is set for changes to the cluster as a whole that have readings.
 	reporter ClusterReporter
-	undo     func(context.Context) error
+	// changing is held while the step is made or undone.
+	changing sync.Mutex
 }
+
+// undoLimit is how long undoing one thing may take. It is above the limits of what is waited for meanwhile: agents, kubelets, pods.
+const undoLimit = 5 * time.Minute
 
 // Agent returns the agent of a place, the host's included.
 func (s *Site) Agent(place string) (*agent.Conn, error) {
@@ -86,7 +70,7 @@ func (s *Site) Agent(place string) (*agent.Conn, error) {
 		conn = s.Host
 	}
 	if conn == nil {
-		return nil, fmt.Errorf("%s: there is no agent at this place", place)
+		return nil, fmt.Errorf("%s: this place has no agent", place)
 	}
 	return conn, nil
 }
@@ -102,84 +86,126 @@ func (s *Site) Resolve(on string) ([]string, error) {
 	return s.Cluster.Resolve(on)
 }
 
-// Apply makes a step at all its places. On an error what was done can be undone by the step's id.
-func (s *Site) Apply(ctx context.Context, step scenario.Step) error {
-	places, err := s.Resolve(step.On)
-	if err != nil {
-		return fmt.Errorf("change %s: %w", step.ID, err)
-	}
-	m := &made{id: step.ID, on: step.On, places: places}
-	s.mu.Lock()
-	if slices.ContainsFunc(s.made, func(other *made) bool { return other.id == step.ID }) {
-		s.mu.Unlock()
-		return fmt.Errorf("change %s is on already", step.ID)
-	}
-	s.made = append(s.made, m)
-	s.mu.Unlock()
-	if step.On == "cluster" {
-		change, ok := step.Use.Config.(ClusterChange)
-		if !ok {
-			return fmt.Errorf("change %s: %s is made at a place, not on the cluster", step.ID, step.Use.Name)
-		}
-		s.mu.Lock()
-		m.reporter, _ = change.(ClusterReporter)
-		s.mu.Unlock()
-		m.undo, err = change.ApplyTo(ctx, s, step.ID)
-	} else {
-		m.undo, err = s.applyAt(ctx, step, places)
-	}
-	if err != nil {
-		return fmt.Errorf("change %s: %w", step.ID, err)
+// Apply makes a step at all its places. If it fails, what was done until then can be undone by the step's id.
+func (s *Site) Apply(ctx context.Context, made scenario.Step) error {
+	if err := s.apply(ctx, made); err != nil {
+		return fmt.Errorf("change %s: %w", made.ID, err)
 	}
 	return nil
 }
 
-// ApplyAt makes a change at places for a ClusterChange, and returns how to undo it there, also beside an error.
-func (s *Site) ApplyAt(ctx context.Context, id, name string, config any, places []string) (func(context.Context) error, error) {
-	return s.applyAt(ctx, scenario.Step{ID: id, Use: scenario.Use{Name: name, Config: config}}, places)
-}
-
-func (s *Site) applyAt(ctx context.Context, step scenario.Step, places []string) (func(context.Context) error, error) {
-	undo := func(ctx context.Context) error {
-		return s.each(places, func(conn *agent.Conn) error {
-			_, err := UndoChange.Call(ctx, conn, step.ID, nil)
-			if errors.Is(err, agent.ErrGone) && conn != s.Host {
-				return nil // an agent whose stream ends undoes all that it did
-			}
-			return err
-		})
-	}
-	config, err := json.Marshal(step.Use.Config)
+func (s *Site) apply(ctx context.Context, made scenario.Step) error {
+	places, err := s.Resolve(made.On)
 	if err != nil {
-		return undo, err
-	}
-	addresses, err := s.addresses(ctx, step.Use.Config)
-	if err != nil {
-		return undo, err
-	}
-	return undo, s.each(places, func(conn *agent.Conn) error {
-		_, err := ApplyChange.Call(ctx, conn, ChangeRequest{ID: step.ID, Name: step.Use.Name, Config: config, Run: s.Run, Place: conn.Name(), Addresses: addresses}, nil)
 		return err
-	})
+	}
+	change, wide := made.Use.Config.(ClusterChange)
+	if made.On == "cluster" && !wide {
+		return fmt.Errorf("%s is made at a place, not on: cluster", made.Use.Name)
+	}
+	st, err := s.begin(made, places)
+	if err != nil {
+		return err
+	}
+	defer st.changing.Unlock()
+	if made.On == "cluster" {
+		return change.ApplyTo(ctx, st.scope)
+	}
+	return st.scope.At(ctx, places, made.Use.Name, made.Use.Config)
 }
 
-// addresses asks the pods that a change names.
-func (s *Site) addresses(ctx context.Context, config any) (map[string]netip.Addr, error) {
-	user, ok := config.(AddressUser)
-	if !ok {
-		return nil, nil
+// begin adds a step, which nobody else can undo before its mutex is unlocked.
+func (s *Site) begin(made scenario.Step, places []string) (*step, error) {
+	st := &step{id: made.ID, places: places, scope: &Scope{Cluster: s.Cluster, site: s, id: made.ID, undo: s.stack.Begin(made.ID)}}
+	if made.On == "cluster" {
+		st.reporter, _ = made.Use.Config.(ClusterReporter)
 	}
-	addresses := map[string]netip.Addr{}
-	for _, pod := range user.NeedsAddresses() {
-		conn, err := s.Agent("pod/" + pod)
-		if err != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.find(made.ID) != nil {
+		return nil, errors.New("already applied")
+	}
+	st.changing.Lock()
+	s.steps = append(s.steps, st)
+	return st, nil
+}
+
+// find returns a step, or nil. It is called with the mutex held.
+func (s *Site) find(id string) *step {
+	i := slices.IndexFunc(s.steps, func(st *step) bool { return st.id == id })
+	if i < 0 {
+		return nil
+	}
+	return s.steps[i]
+}
+
+// Undo undoes the step with this id, even when ctx is cancelled; undoing what was not made is not an error. What could not be undone
+// is tried again by the next Undo or UndoAll.
+func (s *Site) Undo(ctx context.Context, id string) error {
+	s.mu.Lock()
+	st := s.find(id)
+	s.mu.Unlock()
+	if st == nil {
+		return nil
+	}
+	return s.undo(context.WithoutCancel(ctx), st)
+}
+
+// undo undoes a step for as long as ctx lasts.
+func (s *Site) undo(ctx context.Context, st *step) error {
+	st.changing.Lock()
+	defer st.changing.Unlock()
+	if err := st.scope.undo.UndoUntil(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steps = slices.DeleteFunc(s.steps, func(other *step) bool { return other == st })
+	return nil
+}
+
+// UndoAll undoes all steps, last first and past errors, for as long as ctx lasts.
+func (s *Site) UndoAll(ctx context.Context) error {
+	s.mu.Lock()
+	steps := slices.Clone(s.steps)
+	s.mu.Unlock()
+	var errs []error
+	for _, st := range slices.Backward(steps) {
+		errs = append(errs, s.undo(ctx, st))
+	}
+	return errors.Join(errs...)
+}
+
+// ChangeReadings asks a change that is applied for its readings, at all its places; one to the cluster as a whole at "cluster".
+func (s *Site) ChangeReadings(ctx context.Context, id string) (map[string]map[string]float64, error) {
+	s.mu.Lock()
+	st := s.find(id)
+	s.mu.Unlock()
+	switch {
+	case st == nil:
+		return nil, nil
+	case len(st.places) > 0:
+		return st.scope.Read(ctx, st.places)
+	}
+	var values map[string]float64
+	if st.reporter != nil {
+		var err error
+		if values, err = st.reporter.ReadFrom(ctx, st.scope); err != nil {
 			return nil, err
 		}
-		if addresses[pod], err = ReadAddress.Call(ctx, conn, agent.None{}, nil); err != nil {
-			return nil, fmt.Errorf("pod/%s: %w", pod, err)
-		}
 	}
-	return addresses, nil
+	return map[string]map[string]float64{"cluster": changes.WithApplied(values, st.scope.undo)}, nil
+}
+
+// Meetings asks a change that is applied at places which flows it has acted on since the last call.
+func (s *Site) Meetings(ctx context.Context, id string) (map[string]changes.Met, error) {
+	s.mu.Lock()
+	st := s.find(id)
+	s.mu.Unlock()
+	if st == nil {
+		return nil, nil
+	}
+	return ask(ctx, st.scope, st.places, changes.Meetings)
 }
 
 // each calls f for the agents of all places at once and joins the errors.
@@ -192,7 +218,9 @@ func (s *Site) each(places []string, f func(*agent.Conn) error) error {
 			if err == nil {
 				err = f(conn)
 			}
-			errs[i] = err
+			if err != nil {
+				errs[i] = &atPlace{place, err}
+			}
 			return nil
 		})
 	}
@@ -200,75 +228,27 @@ func (s *Site) each(places []string, f func(*agent.Conn) error) error {
 	return errors.Join(errs...)
 }
 
-// Undo undoes the step with this id, even when ctx is cancelled; undoing what was not made is no error.
-func (s *Site) Undo(ctx context.Context, id string) error {
-	return s.undo(context.WithoutCancel(ctx), id)
+// atPlace is an error of one place. Its text is the agent's, which names the place.
+type atPlace struct {
+	place string
+	error
 }
 
-func (s *Site) undo(ctx context.Context, id string) error {
-	s.mu.Lock()
-	i := slices.IndexFunc(s.made, func(m *made) bool { return m.id == id })
-	if i < 0 {
-		s.mu.Unlock()
-		return nil
-	}
-	m := s.made[i]
-	s.made = slices.Delete(s.made, i, i+1)
-	s.mu.Unlock()
-	if m.undo == nil {
-		return nil
-	}
-	if err := m.undo(ctx); err != nil {
-		return fmt.Errorf("undo of change %s: %w", id, err)
+func (e *atPlace) Unwrap() error { return e.error }
+
+// FailedAt lists the places that an error of Apply or Undo is about. There are none if it is about the step as a whole.
+func FailedAt(err error) []string {
+	switch e := err.(type) { //nolint:errorlint // the tree of wrapped errors is walked here, one by one
+	case *atPlace:
+		return []string{e.place}
+	case interface{ Unwrap() error }:
+		return FailedAt(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		var places []string
+		for _, one := range e.Unwrap() {
+			places = append(places, FailedAt(one)...)
+		}
+		return places
 	}
 	return nil
-}
-
-// UndoAll undoes all steps, last first, past errors, for as long as ctx lasts.
-func (s *Site) UndoAll(ctx context.Context) error {
-	s.mu.Lock()
-	var ids []string
-	for _, m := range slices.Backward(s.made) {
-		ids = append(ids, m.id)
-	}
-	s.mu.Unlock()
-	var errs []error
-	for _, id := range ids {
-		errs = append(errs, s.undo(ctx, id))
-	}
-	return errors.Join(errs...)
-}
-
-// ChangeReadings asks a change that is on what it says of itself, at all its places; one to the cluster as a whole at "cluster".
-func (s *Site) ChangeReadings(ctx context.Context, id string) (map[string]map[string]float64, error) {
-	s.mu.Lock()
-	i := slices.IndexFunc(s.made, func(m *made) bool { return m.id == id })
-	var places []string
-	var reporter ClusterReporter
-	if i >= 0 {
-		places, reporter = s.made[i].places, s.made[i].reporter
-	}
-	s.mu.Unlock()
-	switch {
-	case i < 0:
-		return nil, nil
-	case reporter != nil:
-		values, err := reporter.ReadFrom(ctx, s, id)
-		return map[string]map[string]float64{"cluster": values}, err
-	}
-	return s.ReadAt(ctx, id, places)
-}
-
-// ReadAt asks a change at places for its readings, also where it is a part of a ClusterChange.
-func (s *Site) ReadAt(ctx context.Context, id string, places []string) (map[string]map[string]float64, error) {
-	var mu sync.Mutex
-	readings := map[string]map[string]float64{}
-	err := s.each(places, func(conn *agent.Conn) error {
-		values, err := ReadChange.Call(ctx, conn, id, nil)
-		mu.Lock()
-		defer mu.Unlock()
-		readings[conn.Name()] = values
-		return err
-	})
-	return readings, err
 }

@@ -13,6 +13,8 @@ const (
 	Fine State = "fine"
 	// Symptom is one that shows the failure.
 	Symptom State = "symptom"
+	// Partly is a phase that is neither.
+	Partly State = "partly"
 	// Unknown is a phase without attempts.
 	Unknown State = "unknown"
 )
@@ -54,7 +56,7 @@ type Column struct {
 	Word, Number string
 	// Mark and Judged say whether it was as expected: ✓, as expected.
 	Mark, Judged string
-	// Wrong is true where it was not as expected.
+	// Wrong is true if it was not as expected.
 	Wrong bool
 }
 
@@ -75,7 +77,7 @@ type Cell struct {
 	Tone   Tone
 	// Begin and End of the phase; End includes what was done on the way to the next one.
 	Begin, End float64
-	// Cut is true where the lane ended inside the phase.
+	// Cut is true if the lane ended inside the phase.
 	Cut bool
 	// Label says how the attempts went; Short says it on a narrow screen.
 	Label, Short string
@@ -90,7 +92,7 @@ type Sample struct {
 	// Start is in seconds since the lane's start; Took is in seconds.
 	Start, Took float64
 	Failed      bool
-	// Symptom is true where the attempt shows the failure.
+	// Symptom is true if the attempt shows the failure.
 	Symptom bool
 }
 

@@ -36,4 +36,4 @@ func (d *drawing) heads() {
 }
 
 // glyph is the shape that goes with a state, the same as the samples have.
-var glyph = map[State]string{Fine: "●", Symptom: "◆", Unknown: "–"}
+var glyph = map[State]string{Fine: "●", Symptom: "◆", Partly: "◐", Unknown: "–"}

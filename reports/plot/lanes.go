@@ -1,6 +1,10 @@
 package plot
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+)
 
 // lane draws one row whose top is at y.
 func (d *drawing) lane(lane Lane, y float64) {
@@ -52,7 +56,7 @@ func (d *drawing) place(lane Lane, i int) (x, width float64) {
 // scale labels the vertical axis.
 func (d *drawing) scale(bottom float64) {
 	for _, t := range d.times.Ticks(5) {
-		d.label(d.Left-5, d.y(t, bottom)+3.5, Seconds(t), "class", "axis", "text-anchor", "end")
+		d.label(d.Left-5, d.y(t, bottom)+3.5, units.Seconds(t), "class", "axis", "text-anchor", "end")
 	}
 }
 

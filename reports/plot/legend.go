@@ -1,5 +1,7 @@
 package plot
 
+import "github.com/relapse-k8s/relapse/clusters/agent/units"
+
 // entry is one mark of the legend.
 type entry struct {
 	kind mark
@@ -39,7 +41,7 @@ func (f Figure) legend() []entry {
 		}
 	}
 	if f.Limit > 0 {
-		entries = append(entries, entry{"limit", "symptom from " + Seconds(f.Limit)})
+		entries = append(entries, entry{"limit", "symptom from " + units.Seconds(f.Limit)})
 	}
 	return entries
 }

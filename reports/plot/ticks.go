@@ -68,3 +68,8 @@ func clock(ticks []float64) []string {
 	}
 	return labels
 }
+
+func round(v float64, decimals int) float64 {
+	p := math.Pow10(decimals)
+	return math.Round(v*p) / p
+}

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,14 +28,13 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/fingerprint"
+	"github.com/relapse-k8s/relapse/clusters/agent/probes"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision/kindtest"
-	"github.com/relapse-k8s/relapse/harness/agent"
-	"github.com/relapse-k8s/relapse/harness/fingerprint"
-	"github.com/relapse-k8s/relapse/harness/probes"
-	"github.com/relapse-k8s/relapse/harness/program"
-	"github.com/relapse-k8s/relapse/harness/readers"
-	"github.com/relapse-k8s/relapse/harness/site"
 )
 
 const patience = 90 * time.Second
@@ -164,7 +165,7 @@ func (c *realCluster) agent(pod *corev1.Pod) *agent.Conn {
 }
 
 func (c *realCluster) apply(conn *agent.Conn, name, config string) error {
-	_, err := site.ApplyChange.Call(c.t.Context(), conn, site.ChangeRequest{
+	_, err := changes.Apply.Call(c.t.Context(), conn, changes.Request{
 		ID: name, Name: name, Config: json.RawMessage(config), Run: "20261121-000000-abcd", Place: conn.Name(),
 	}, nil)
 	return err
@@ -481,9 +482,9 @@ func (c *realCluster) tryRestart(watcher *agent.Conn) {
 	begin := time.Now()
 	g.Expect(c.apply(conn, "restart-container", `{"container": "main", "files": {"answer.conf": "return 503;"}}`)).To(Succeed())
 	t.Logf("nginx started again in %s", since(begin))
-	g.Expect(site.ReadChange.Call(t.Context(), conn, "restart-container", nil)).To(HaveKeyWithValue("running", 1.0))
+	g.Expect(changes.Read.Call(t.Context(), conn, "restart-container", nil)).To(HaveKeyWithValue("running", 1.0))
 	g.Expect(failure()).To(MatchError(ContainSubstring("503")))
-	g.Expect(site.UndoChange.Call(t.Context(), conn, "restart-container", nil)).Error().NotTo(HaveOccurred())
+	g.Expect(changes.Undo.Call(t.Context(), conn, "restart-container", nil)).Error().NotTo(HaveOccurred())
 	g.Expect(answer()).To(ContainSubstring("200"))
 
 	// What it says is followed, and is in the pod's log.

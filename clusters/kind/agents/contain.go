@@ -6,16 +6,16 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/onkind/contain"
 	"github.com/relapse-k8s/relapse/clusters/images"
-	"github.com/relapse-k8s/relapse/clusters/kind/contain"
 )
 
-// givenDir is where ConfigMaps are mounted for the container's supervisor, a folder each.
+// givenDir has a folder for each ConfigMap, mounted for the container's supervisor.
 const givenDir = "/run/relapse/given"
 
 // Contain rewrites a pod of a workload for this image: each container's program becomes a child of relapse-agent contain, which the pod's
-// agent can ask to start it again. A ConfigMap is mounted elsewhere, and its files are copied to their place, for there they can be
-// replaced. So a program does not see the ConfigMap change, and can write to its own copy.
+// agent can ask to restart it. A ConfigMap is mounted in another folder, and its files are copied to the place that the pod names,
+// because there they can be replaced. So a program does not see changes of the ConfigMap, and can write to its own copy.
 func (i *Image) Contain(pod *corev1.PodSpec) error {
 	copies := 0
 	for _, list := range []struct {
@@ -54,7 +54,7 @@ func (i *Image) contain(pod *corev1.PodSpec, c *corev1.Container, copies *int) e
 			mounts = append(mounts, corev1.VolumeMount{Name: mount.Name, MountPath: from, ReadOnly: true})
 		}
 		if mount.SubPath == "" {
-			// A folder of its own, because what the image has there must not be seen, as with the ConfigMap itself.
+			// An empty folder, to hide what the image has at this path, as mounting the ConfigMap itself would.
 			*copies++
 			name := fmt.Sprintf("relapse-copy-%d", *copies)
 			pod.Volumes = append(pod.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})

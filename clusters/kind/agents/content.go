@@ -15,10 +15,10 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/images"
 )
 
-// tools are the commands that evidence and changes need; without one of them there is no image.
+// tools are the commands that evidence and changes need. If one of them is missing, the image cannot be built.
 var tools = []string{"sh", "cat", "getent", "sysctl", "ip", "ss", "nft", "conntrack", "iptables", "iptables-save"}
 
-// moreTools come along where they are there. Which iptables is meant is said by links, which are kept.
+// moreTools are added if they are installed. Links select the version of iptables, and are kept.
 var moreTools = func() []string {
 	var all []string
 	for _, family := range []string{"iptables", "ip6tables"} {
@@ -31,31 +31,33 @@ var moreTools = func() []string {
 	return append(all, "ps", "ping")
 }()
 
-// loaded are files that no program names as needed: they are looked for while it runs.
+// loaded are files that programs open only at run time, so no program names them as needed.
 var loaded = []string{
-	// What iptables rules say is known by a library each.
+	// Older C libraries have these parts of their resolver in files of their own.
+	"/lib/*/libnss_files.so.2", "/lib64/libnss_files.so.2", "/lib/libnss_files.so.2",
+	"/lib/*/libnss_dns.so.2", "/lib64/libnss_dns.so.2", "/lib/libnss_dns.so.2",
+	"/lib/*/libresolv.so.2", "/lib64/libresolv.so.2", "/lib/libresolv.so.2",
+	// The extensions of iptables, one library each.
 	"/usr/lib/*/xtables/*.so", "/usr/lib64/xtables/*.so", "/usr/lib/xtables/*.so",
 	// nginx modules that its configuration may name.
 	"/usr/share/nginx/modules/*.so", "/usr/lib/nginx/modules/*.so", "/usr/lib64/nginx/modules/*.so",
 }
 
-// resolver are the parts of the C library's resolver that older ones have in files of their own.
-var resolver = []string{"libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2"}
-
-// texts are files that programs read. Of nginx's configuration it is what the package brings, and not this machine's sites.
+// texts are files that programs read, and the dynamic loader's cache: libraries need not be in the loader's own folders. Nginx's
+// configuration is only that of the package, without this machine's sites.
 var texts = []string{
-	"/etc/protocols", "/etc/services", "/etc/iproute2", "/usr/share/iproute2", "/etc/ssl/openssl.cnf",
+	"/etc/ld.so.cache", "/etc/protocols", "/etc/services", "/etc/iproute2", "/usr/share/iproute2", "/etc/ssl/openssl.cnf",
 	"/etc/nginx/nginx.conf", "/etc/nginx/mime.types", "/etc/nginx/*_params", "/etc/nginx/fastcgi.conf", "/etc/nginx/modules-enabled",
 }
 
-// users are those that programs may want to be; root is there always.
+// users that programs may run as. Root always exists.
 var users = []string{"root", "nobody", "www-data", "nginx", "haproxy"}
 
-// servers are the programs that pods can run beside the agent's own. Node.js is not among them: no scenario has it, and it is as large
-// as all others together.
+// servers are the programs that pods can run in addition to the agent's own. Node.js is not one of them: no scenario uses it, and it is
+// as large as all others together.
 var servers = slices.DeleteFunc(images.Names(), func(name string) bool { return name == "node" })
 
-// Lacking says why a program is not in the image, where it is not.
+// Lacking says why a program is not in the image.
 func Lacking(program string) string {
 	if !slices.Contains(servers, program) {
 		return "it is left out for its size"
@@ -63,23 +65,20 @@ func Lacking(program string) string {
 	return "this machine, from whose files the image is made, has none"
 }
 
-// content puts the image together. Bin is the folder of relapse's own programs.
+// content collects the files of the image. Bin is the folder of relapse's own programs.
 func content(ctx context.Context, bin string) (t tree, programs, paths map[string]string, err error) {
 	t = tree{}
-	c, err := newClosure(ctx, t)
-	if err != nil {
-		return nil, nil, nil, err
-	}
+	c := &closure{tree: t}
 	for _, name := range []string{"relapse-agent", "relapse-coredns"} {
 		path, err := filepath.Abs(filepath.Join(bin, name))
 		if err == nil {
-			err = errors.Join(t.copy(path, "/"+name, 0o755), c.needs(path))
+			err = errors.Join(t.copy(path, "/"+name, 0o755), c.needs(ctx, path))
 		}
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("%w; make build makes it", err)
 		}
 	}
-	if err := c.tools(); err != nil {
+	if err := c.tools(ctx); err != nil {
 		return nil, nil, nil, err
 	}
 	programs, paths, err = c.servers(ctx)
@@ -94,15 +93,15 @@ func content(ctx context.Context, bin string) (t tree, programs, paths map[strin
 }
 
 // tools adds the network tools and the resolver.
-func (c *closure) tools() error {
+func (c *closure) tools(ctx context.Context) error {
 	var missing []string
 	for _, name := range tools {
-		path, err := images.LookPath(name)
+		path, err := exec.LookPath(name)
 		if err != nil {
 			missing = append(missing, name)
 			continue
 		}
-		if err := c.add(path); err != nil {
+		if err := c.add(ctx, path); err != nil {
 			return err
 		}
 	}
@@ -110,15 +109,8 @@ func (c *closure) tools() error {
 		return fmt.Errorf("the agent's image needs %s, which this machine does not have; make deps installs what relapse needs", strings.Join(missing, ", "))
 	}
 	for _, name := range moreTools {
-		if path, err := images.LookPath(name); err == nil {
-			if err := c.add(path); err != nil {
-				return err
-			}
-		}
-	}
-	for _, name := range resolver {
-		for _, path := range c.cache[name] {
-			if err := c.add(path); err != nil {
+		if path, err := exec.LookPath(name); err == nil {
+			if err := c.add(ctx, path); err != nil {
 				return err
 			}
 		}
@@ -129,7 +121,7 @@ func (c *closure) tools() error {
 			return err
 		}
 		for _, path := range found {
-			if err := c.add(path); err != nil {
+			if err := c.add(ctx, path); err != nil {
 				return err
 			}
 		}
@@ -137,7 +129,7 @@ func (c *closure) tools() error {
 	return nil
 }
 
-// nginxPath is a path that nginx was built with: it wants the folders to be there.
+// nginxPath is a path that nginx was built with: its folder must exist.
 var nginxPath = regexp.MustCompile(`--[a-z-]+-path=(/\S+)`)
 
 // servers adds the programs of pods that this machine has, and returns their versions and paths.
@@ -146,9 +138,9 @@ func (c *closure) servers(ctx context.Context) (versions, paths map[string]strin
 	for _, name := range servers {
 		path, err := images.Find(name)
 		if err != nil {
-			continue // an offer that there is not
+			continue // not installed, so not offered
 		}
-		if err := c.add(path); err != nil {
+		if err := c.add(ctx, path); err != nil {
 			return nil, nil, err
 		}
 		versions[name], paths[name] = images.Version(ctx, name), path
@@ -167,12 +159,12 @@ func (c *closure) servers(ctx context.Context) (versions, paths map[string]strin
 
 // system adds what every container has.
 func (t tree) system() {
-	// Neither a resolver of the machine nor multicast may answer in place of the cluster's DNS.
+	// Only the cluster's DNS may answer, neither a resolver of the machine nor multicast DNS.
 	t.put("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
 	for _, file := range []string{"/etc/passwd", "/etc/group"} {
 		t.put(file, accounts(file))
 	}
-	// The runtime mounts the pod's own in their place.
+	// The runtime mounts the pod's own files over them.
 	for _, file := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/hostname"} {
 		t.put(file, "")
 	}
@@ -185,7 +177,7 @@ func (t tree) system() {
 	}
 }
 
-// accounts are the lines of this machine's passwd or group that programs need, with its numbers.
+// accounts are the lines of this machine's passwd or group that programs need, with the same ids.
 func accounts(file string) string {
 	text, _ := os.ReadFile(file)
 	lines := map[string]string{"root": map[string]string{"/etc/passwd": "root:x:0:0:root:/root:/bin/sh", "/etc/group": "root:x:0:"}[file]}

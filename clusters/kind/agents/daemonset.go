@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Names of the agents' objects, and where things are in their image.
+// Names of the agents' objects, and paths in their image.
 const (
 	Namespace     = "relapse-system"
 	name          = "relapse-agents"
@@ -31,17 +31,17 @@ var capabilities = []corev1.Capability{
 func namespaceObject() *corev1.Namespace {
 	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace, Labels: map[string]string{
 		"app.kubernetes.io/managed-by": "relapse",
-		// The agents are privileged by design; a cluster that enforces something else would not admit them.
+		// The agents need privileges; a cluster that enforces a stricter level would not admit them.
 		"pod-security.kubernetes.io/enforce": "privileged",
 	}}}
 }
 
-// accountObject is an account that may do nothing: agents do not speak with the API server.
+// accountObject is an account without permissions: agents do not use the API server.
 func accountObject() *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: name}, AutomountServiceAccountToken: new(false)}
 }
 
-// daemonSet asks for what agents need, and no more.
+// daemonSet requests only what agents need.
 func daemonSet(image string) *appsv1.DaemonSet {
 	return &appsv1.DaemonSet{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: name, Labels: labels},
@@ -55,33 +55,32 @@ func daemonSet(image string) *appsv1.DaemonSet {
 func podSpec(image string) corev1.PodSpec {
 	return corev1.PodSpec{
 		ServiceAccountName: name, AutomountServiceAccountToken: new(false), EnableServiceLinks: new(false),
-		// The node's network is what a node's agent acts in; and agents must run where no CNI does yet, or one that fails.
+		// A node's agent acts in the node's network. Agents must also run before a CNI is installed, or while it fails.
 		HostNetwork: true,
-		// A pod's namespaces are found by its processes; and who wrote a journal must have the same number for every container that
-		// comes after this one.
+		// Agents find a pod's namespaces by its processes. And the writer of a journal must have the same process id for all later containers.
 		HostPID:   true,
 		DNSPolicy: corev1.DNSDefault,
-		// Every node, also one that is not ready, or full, or the control plane.
+		// On every node, including those that are not ready or full, and the control plane.
 		Tolerations:       []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 		PriorityClassName: "system-node-critical",
 		Containers: []corev1.Container{{
 			Name: containerName, Image: image, ImagePullPolicy: corev1.PullNever,
 			Command:   []string{agentPath, "keep"},
 			Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi")}},
-			// Not privileged: no devices, and no capabilities beyond these. /proc/sys of such a container is read-only; each agent mounts
-			// a /proc of its own, in a mount namespace of its own, which SYS_ADMIN is for.
+			// Not privileged: no devices, and only these capabilities. /proc/sys of such a container is read-only, so each agent mounts its own
+			// /proc in its own mount namespace; that needs SYS_ADMIN.
 			SecurityContext: &corev1.SecurityContext{
-				RunAsUser:    new(int64(0)), // the files of /proc/sys are root's
+				RunAsUser:    new(int64(0)), // the files in /proc/sys belong to root
 				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: capabilities},
-				// The runtime's default profile, on machines with AppArmor, forbids mounts whatever the capabilities.
+				// On machines with AppArmor, the runtime's default profile forbids mounts, whatever the capabilities.
 				AppArmorProfile: &corev1.AppArmorProfile{Type: corev1.AppArmorProfileTypeUnconfined},
-				// Its default seccomp profile allows what the capabilities do.
+				// The runtime's default seccomp profile allows what the capabilities allow.
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
 			VolumeMounts: []corev1.VolumeMount{{Name: "state", MountPath: stateDir}},
 		}},
 		Volumes: []corev1.Volume{{
-			// Journals must outlive the container and the pod, and need not outlive the machine's start: /run is in memory.
+			// Journals must outlive the container and the pod, but not a reboot: /run is in memory.
 			Name:         "state",
 			VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: stateDir, Type: new(corev1.HostPathDirectoryOrCreate)}},
 		}},

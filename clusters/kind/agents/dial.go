@@ -18,24 +18,18 @@ import (
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/streaming/pkg/httpstream"
 
-	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-const (
-	// dialLimit is how long an agent may take until it serves at its place. It waits there for what a dead one has left.
-	dialLimit = time.Minute
-	// closeLimit is how long an agent may take to undo all and end, once its stream is closed, before the exec is broken off.
-	closeLimit = 30 * time.Second
-)
-
-// Dial starts relapse-agent with args in the agents' pod on a node, and returns the stream to it when it serves. What it complains about
-// goes to log; its last words are in the errors of the Conn when it ends. Ctx is for the dialling. Each Dial makes one request through
-// client, which limits itself to a few a second where its configuration does not say otherwise.
+// Dial starts relapse-agent with args in the agents' pod on a node, and returns the stream to it when it serves. The agent's standard
+// error goes to log, and the end of it is in the error of the Conn when it ends. Ctx is only for dialling. Each Dial makes one request
+// through client, whose configuration by default allows only a few each second.
 func Dial(ctx context.Context, config *rest.Config, client kubernetes.Interface, node, place string, log io.Writer, args ...string) (*agent.Conn, error) {
 	fail := func(err error) (*agent.Conn, error) {
 		return nil, fmt.Errorf("%s: agent on node %s: %w", place, node, err)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, dialLimit, fmt.Errorf("limit of %s", dialLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, limits.AgentDial, fmt.Errorf("timed out after %s", limits.AgentDial))
 	defer cancel()
 	pod, err := podOn(ctx, client, node)
 	if err != nil {
@@ -63,7 +57,7 @@ func podsOf(ctx context.Context, client kubernetes.Interface, options metav1.Lis
 	return pods.Items, nil
 }
 
-// podOn is the name of the agents' pod that runs on a node.
+// podOn is the name of the running agents' pod on a node.
 func podOn(ctx context.Context, client kubernetes.Interface, node string) (string, error) {
 	pods, err := podsOf(ctx, client, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String()})
 	if err != nil {
@@ -74,10 +68,10 @@ func podOn(ctx context.Context, client kubernetes.Interface, node string) (strin
 			return pod.Name, nil
 		}
 	}
-	return "", fmt.Errorf("none of the %d pods of DaemonSet %s/%s there runs", len(pods), Namespace, name)
+	return "", fmt.Errorf("none of the %d pods of DaemonSet %s/%s on this node is running", len(pods), Namespace, name)
 }
 
-// newExecutor speaks WebSocket, and SPDY where that is not understood, as kubectl exec does.
+// newExecutor uses WebSocket, or SPDY if the server does not support WebSocket, as kubectl exec does.
 func newExecutor(config *rest.Config, client kubernetes.Interface, pod string, command []string) (remotecommand.Executor, error) {
 	url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(Namespace).Name(pod).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{Container: containerName, Command: command, Stdin: true, Stdout: true, Stderr: true}, scheme.ParameterCodec).URL()
@@ -94,7 +88,7 @@ func newExecutor(config *rest.Config, client kubernetes.Interface, pod string, c
 	})
 }
 
-// stream starts the command and makes a Conn of its input and output.
+// stream starts the command and makes a Conn from its input and output.
 func stream(executor remotecommand.Executor, place, where string, log io.Writer) *agent.Conn {
 	ctx, breakOff := context.WithCancel(context.Background()) // it ends with the Conn
 	stdinR, stdinW := io.Pipe()
@@ -112,10 +106,10 @@ func stream(executor remotecommand.Executor, place, where string, log io.Writer)
 	return agent.NewConn(place, stdoutR, &closer{WriteCloser: stdinW, ended: ended, breakOff: breakOff})
 }
 
-// quietEnd ends where the stream has ended: client-go would print the error of a pipe that was closed under it.
+// quietEnd turns the error of a closed pipe into an ordinary end: client-go would print the error.
 type quietEnd struct{ io.Reader }
 
-// Read makes it the ordinary end.
+// Read returns io.EOF for it.
 func (r quietEnd) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	if errors.Is(err, io.ErrClosedPipe) {
@@ -124,7 +118,7 @@ func (r quietEnd) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// closer breaks the exec off when it does not end by itself after its input has.
+// closer aborts the exec if it does not end by itself after its input was closed.
 type closer struct {
 	io.WriteCloser
 	once     sync.Once
@@ -132,11 +126,11 @@ type closer struct {
 	breakOff func()
 }
 
-// Close tells the agent to undo what it did, and end.
+// Close makes the agent undo its changes and exit.
 func (c *closer) Close() error {
 	c.once.Do(func() {
 		go func() {
-			limit := time.NewTimer(closeLimit)
+			limit := time.NewTimer(limits.AgentCloses)
 			defer limit.Stop()
 			select {
 			case <-c.ended:
@@ -151,7 +145,7 @@ func (c *closer) Close() error {
 // wordsKept is how much of standard error is kept for errors.
 const wordsKept = 2 << 10
 
-// lastWords passes standard error on and keeps its end.
+// lastWords forwards standard error and keeps the end of it.
 type lastWords struct {
 	log io.Writer
 
@@ -159,7 +153,7 @@ type lastWords struct {
 	text []byte
 }
 
-// Write never fails: that would end the stream.
+// Write never fails: an error would end the stream.
 func (w *lastWords) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -171,13 +165,13 @@ func (w *lastWords) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// explain says why a stream ended, which is never nil.
+// explain says why a stream ended. It never returns nil.
 func (w *lastWords) explain(where string, err error) error {
 	if err == nil {
 		err = io.EOF
 	}
 	if errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("not ended %s after its stream was closed", closeLimit)
+		err = fmt.Errorf("still running %s after its stream was closed", limits.AgentCloses)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package agents brings relapse-agent to the nodes of a real cluster: its image, put together of this machine's files, the DaemonSet,
-// streams to it over the exec API, and the workload's pods whose programs it can start again.
+// Package agents runs relapse-agent on the nodes of a real cluster. It builds the image from files of this machine, installs the
+// DaemonSet, opens streams over the exec API, and rewrites the workload's pods so that agents can restart their programs.
 package agents
 
 import (
@@ -18,19 +18,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// repository of the image. It is nowhere to be pulled from: nodes have it or not.
+// repository of the image. It cannot be pulled from anywhere: it is loaded into the nodes.
 const repository = "relapse.dev/agent"
 
-// Image is the agent's image. The workload's pods run in it as well: it has the programs that they can run.
+// Image is the agent's image. The workload's pods use it too: it contains the programs that they can run.
 type Image struct {
 	image    v1.Image
 	ref      string
 	programs map[string]string // versions
-	paths    map[string]string // places in the image
+	paths    map[string]string // paths in the image
 }
 
-// Build puts the image together: relapse's own programs from the folder bin, and of this machine the network tools, nginx, HAProxy and Envoy
-// where they are there, and the libraries of all of these. The same files make the same reference.
+// Build builds the image from relapse's own programs in the folder bin and from this machine's network tools, nginx, HAProxy and Envoy
+// (if they are installed), with the libraries of all of these. The same files give the same reference.
 func Build(ctx context.Context, bin string) (*Image, error) {
 	t, programs, paths, err := content(ctx, bin)
 	if err != nil {
@@ -60,13 +60,13 @@ func Build(ctx context.Context, bin string) (*Image, error) {
 	return &Image{image: image, ref: repository + ":sha-" + id.Hex[:12], programs: programs, paths: paths}, nil
 }
 
-// Ref is the image's reference, by what is in it.
+// Ref is the image's reference, which depends on its content.
 func (i *Image) Ref() string { return i.ref }
 
-// Programs lists the programs that pods can run beside the agent's own, with their versions.
+// Programs lists the programs that pods can run in addition to the agent's own, with their versions.
 func (i *Image) Programs() map[string]string { return maps.Clone(i.programs) }
 
-// Save writes the image as an archive that docker load and ctr images import take.
+// Save writes the image as an archive for docker load and ctr images import.
 func (i *Image) Save(path string) error {
 	tag, err := registry.NewTag(i.ref)
 	if err != nil {

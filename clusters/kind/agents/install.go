@@ -3,30 +3,25 @@ package agents
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/await"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubestatus"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
 // ownerAnnotation of the agents' namespace is JSON.
 const ownerAnnotation = "relapse.dev/owner"
 
-const (
-	// installLimit is how long the agents may take until they run on every node, or are gone; installEvery is how often that is looked at.
-	installLimit = 2 * time.Minute
-	installEvery = 200 * time.Millisecond
-)
-
-// Install makes the DaemonSet, or changes it to this image, and returns when its agents run on every node. Owner is whose they are from now
-// on: see runstate.Self.
+// Install creates the DaemonSet, or updates it to this image, and returns when agents run on every node. Owner is their new owner: see
+// runstate.Self.
 func Install(ctx context.Context, client kubernetes.Interface, image string, owner map[string]string, progress func(string)) error {
 	err := own(ctx, client, owner)
 	if err == nil {
@@ -35,34 +30,22 @@ func Install(ctx context.Context, client kubernetes.Interface, image string, own
 	if err != nil {
 		return fmt.Errorf("install the agents: %w", err)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("limit of %s", installLimit))
-	defer cancel()
-	tick := time.NewTicker(installEvery)
-	defer tick.Stop()
 	said := ""
-	for {
-		now, err := state(ctx, client)
-		if err == nil && now == "" {
-			return nil
+	err = await.Until(ctx, limits.AgentsInstalled, limits.Poll, func(ctx context.Context) (string, error) {
+		missing, err := state(ctx, client)
+		if err == nil && missing != "" && missing != said && progress != nil {
+			progress(missing)
+			said = missing
 		}
-		if err == nil && now != said && progress != nil {
-			progress(now)
-		}
-		if err == nil {
-			said = now
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			if err != nil {
-				return fmt.Errorf("install the agents: %w", errors.Join(err, context.Cause(ctx)))
-			}
-			return fmt.Errorf("install the agents: %s: %w", said, context.Cause(ctx))
-		}
+		return missing, err
+	})
+	if err != nil {
+		return fmt.Errorf("install the agents: %w", err)
 	}
+	return nil
 }
 
-// own creates the namespace, or says on it whose the agents are now.
+// own creates the namespace, or changes the owner that its annotation names.
 func own(ctx context.Context, client kubernetes.Interface, owner map[string]string) error {
 	text, err := json.Marshal(owner)
 	if err != nil {
@@ -82,7 +65,7 @@ func own(ctx context.Context, client kubernetes.Interface, owner map[string]stri
 	return err
 }
 
-// apply creates what is not there yet, and updates the DaemonSet where it is.
+// apply creates missing objects, and updates an existing DaemonSet.
 func apply(ctx context.Context, client kubernetes.Interface, image string) error {
 	if _, err := client.CoreV1().ServiceAccounts(Namespace).Create(ctx, accountObject(), metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return err
@@ -102,7 +85,7 @@ func apply(ctx context.Context, client kubernetes.Interface, image string) error
 	return err
 }
 
-// state says what is not as it should be yet, or nothing.
+// state says what is not ready yet, or nothing.
 func state(ctx context.Context, client kubernetes.Interface) (string, error) {
 	set, err := client.AppsV1().DaemonSets(Namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
@@ -123,7 +106,7 @@ func state(ctx context.Context, client kubernetes.Interface) (string, error) {
 	text := fmt.Sprintf("agents on %d of %d nodes", set.Status.NumberReady, all)
 	var why []string
 	for _, pod := range pods {
-		if reason := waitingFor(pod); reason != "" {
+		if reason := kubestatus.NotReady(pod); reason != "" {
 			why = append(why, fmt.Sprintf("%s: %s", pod.Spec.NodeName, reason))
 		}
 	}
@@ -139,25 +122,7 @@ func serves(set *appsv1.DaemonSet, nodes int) bool {
 		int(s.UpdatedNumberScheduled) == nodes && int(s.NumberReady) == nodes
 }
 
-// waitingFor says why a pod does not run.
-func waitingFor(pod corev1.Pod) string {
-	for _, c := range pod.Status.ContainerStatuses {
-		switch {
-		case c.State.Waiting != nil:
-			return strings.TrimSpace(c.State.Waiting.Reason + " " + c.State.Waiting.Message)
-		case c.State.Terminated != nil:
-			return fmt.Sprintf("ended with status %d %s", c.State.Terminated.ExitCode, c.State.Terminated.Message)
-		}
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Status == corev1.ConditionFalse && c.Message != "" && c.Type == corev1.PodScheduled {
-			return c.Message
-		}
-	}
-	return ""
-}
-
-// Installed is whether the agents' namespace is there, and whose they are, where it says that.
+// Installed says whether the agents' namespace exists, and returns the owner that it names, if any.
 func Installed(ctx context.Context, client kubernetes.Interface) (owner map[string]string, there bool, err error) {
 	object, err := client.CoreV1().Namespaces().Get(ctx, Namespace, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -174,47 +139,35 @@ func Installed(ctx context.Context, client kubernetes.Interface) (owner map[stri
 	return owner, true, nil
 }
 
-// Uninstall takes the agents away, and their namespace, and returns when they are gone. What is not there is gone already.
+// Uninstall deletes the agents and their namespace, and returns when they are gone. It succeeds if there are none.
 func Uninstall(ctx context.Context, client kubernetes.Interface) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, installLimit, fmt.Errorf("limit of %s", installLimit))
-	defer cancel()
-	tick := time.NewTicker(installEvery)
-	defer tick.Stop()
-	for {
-		err := removeOnce(ctx, client)
-		if errors.Is(err, errGone) {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("take the agents away: namespace %s is still there: %w", Namespace, errors.Join(err, context.Cause(ctx)))
-		}
+	err := await.Until(ctx, limits.AgentsInstalled, limits.Poll, func(ctx context.Context) (string, error) { return removeOnce(ctx, client) })
+	if err != nil {
+		return fmt.Errorf("delete the agents: %w", err)
 	}
+	return nil
 }
 
-// errGone is the end of an Uninstall.
-var errGone = errors.New("gone")
-
-// removeOnce goes one step further. The namespace goes last: while there are pods in it, it is looked at again after many seconds only.
-func removeOnce(ctx context.Context, client kubernetes.Interface) error {
-	err := client.AppsV1().DaemonSets(Namespace).Delete(ctx, name, metav1.DeleteOptions{})
+// removeOnce takes the next step, and says what is left. The namespace is last: while it has pods, Kubernetes retries its deletion only
+// after many seconds.
+func removeOnce(ctx context.Context, client kubernetes.Interface) (left string, err error) {
+	err = client.AppsV1().DaemonSets(Namespace).Delete(ctx, name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return err
+		return "", err
 	}
 	pods, err := podsOf(ctx, client, metav1.ListOptions{})
 	if err != nil {
-		return err
+		return "", err
 	}
 	if len(pods) > 0 {
-		return fmt.Errorf("%d of its pods are there", len(pods))
+		return fmt.Sprintf("%d of their pods are left", len(pods)), nil
 	}
 	err = client.CoreV1().Namespaces().Delete(ctx, Namespace, metav1.DeleteOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return errGone
-	case apierrors.IsConflict(err): // it is being deleted
-		return nil
+	if apierrors.IsNotFound(err) {
+		return "", nil
 	}
-	return err
+	if apierrors.IsConflict(err) { // it is being deleted
+		err = nil
+	}
+	return "namespace " + Namespace + " is left", err
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// layer is a tree as the one layer of an image. It is not compressed: it goes no further than to this machine's nodes.
+// layer is a tree as the only layer of an image. It is not compressed, because it is only sent to nodes on this machine.
 type layer struct {
 	tree   tree
 	digest v1.Hash
 	size   int64
 }
 
-// newLayer reads all files once, for the digest: the same files with the same modes are the same layer.
+// newLayer reads all files once, for the digest: the same files with the same modes give the same layer.
 func newLayer(t tree) (*layer, error) {
 	l := &layer{tree: t}
 	hash := sha256.New()

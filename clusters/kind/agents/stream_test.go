@@ -11,7 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/client-go/tools/remotecommand"
 
-	"github.com/relapse-k8s/relapse/harness/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent"
 )
 
 // execution stands for the exec API.

@@ -11,26 +11,26 @@ import (
 	"strings"
 )
 
-// tree is what is in the image, by absolute path.
+// tree is the content of the image, by absolute path.
 type tree map[string]entry
 
 // entry is a file, a folder or a link; all belong to root.
 type entry struct {
 	mode fs.FileMode
-	// source is the file of this machine that holds the content, and size how long it was.
+	// source is the file of this machine with the content, and size its length.
 	source string
 	size   int64
-	// text is the content where there is no source.
+	// text is the content if there is no source.
 	text string
 	// link is the target of a symbolic link.
 	link string
 }
 
-// maxLinks bounds how many links lead to one file.
+// maxLinks is the largest number of links that may lead to one file.
 const maxLinks = 40
 
-// add takes a file of this machine, or a folder without what is in it, at the same path, with every link on the way, so that programs
-// go on by their names: iptables-save is a link to a link to the program that does what its name says. It returns where the links lead.
+// add adds a file of this machine, or a folder without its content, at the same path, with every link on the way. Links are needed
+// because some programs act by their name: iptables-save is a link to a link to one program. It returns the target of the links.
 func (t tree) add(path string) (string, error) {
 	rest, at := strings.Split(filepath.Clean(path), "/"), "/"
 	for links := 0; len(rest) > 0; {
@@ -72,7 +72,7 @@ func (t tree) add(path string) (string, error) {
 	return at, nil
 }
 
-// addAll takes the files and folders that match, with what is in the folders.
+// addAll adds the files and folders that match, with the content of the folders.
 func (t tree) addAll(patterns ...string) error {
 	var errs []error
 	for _, pattern := range patterns {
@@ -92,7 +92,7 @@ func (t tree) addAll(patterns ...string) error {
 	return errors.Join(errs...)
 }
 
-// copy takes a file of this machine to another path.
+// copy adds a file of this machine at another path.
 func (t tree) copy(from, to string, mode fs.FileMode) error {
 	info, err := os.Stat(from)
 	if err != nil {
@@ -102,13 +102,13 @@ func (t tree) copy(from, to string, mode fs.FileMode) error {
 	return nil
 }
 
-// put makes a file of a text.
+// put adds a file with this text.
 func (t tree) put(path, text string) {
 	t.folder(filepath.Dir(path), 0o755)
 	t[path] = entry{mode: 0o644, text: text, size: int64(len(text))}
 }
 
-// folder makes a folder and those above it, where they are not links.
+// folder adds a folder and its parents, unless they are links.
 func (t tree) folder(path string, mode fs.FileMode) {
 	for above := filepath.Dir(path); above != "/"; above = filepath.Dir(above) {
 		if _, ok := t[above]; !ok {
@@ -120,5 +120,5 @@ func (t tree) folder(path string, mode fs.FileMode) {
 	}
 }
 
-// paths lists all, folders before what is in them.
+// paths lists all entries, folders before their content.
 func (t tree) paths() []string { return slices.Sorted(maps.Keys(t)) }

@@ -1,5 +1,5 @@
-// Package cni has the CNI plugins that a kind cluster can have, a file each; versions.go pins their images. The next one is a file
-// and a line in Plugins.
+// Package cni has the CNI plugins that a kind cluster can have, one file for each; versions.go pins their images. To add a plugin, add a
+// file and a line in Plugins.
 package cni
 
 import (
@@ -14,14 +14,14 @@ import (
 
 // Plugin is how the pods of a cluster get their network.
 type Plugin struct {
-	// ByKind says that kind installs it, from what the node image has.
+	// ByKind means that kind installs it, from the node image.
 	ByKind bool
-	// Images that the nodes must be given, beside those of the node image.
+	// Images that the nodes need in addition to those of the node image.
 	Images []string
-	// Install makes nodes Ready. It is called once, when all nodes have joined and the archives are loaded; nil where there is
-	// nothing to do.
+	// Install makes nodes Ready. It is called once, when all nodes have joined and the archives are loaded. It is nil if there is nothing to
+	// do.
 	Install func(ctx context.Context, on Nodes) error
-	// Manifest has to be in the node image, and to have this text in it.
+	// Manifest must be in the node image and contain this text.
 	Manifest, Text string
 }
 
@@ -36,7 +36,7 @@ var Plugins = map[string]Plugin{
 func Find(name string) (Plugin, error) {
 	plugin, ok := Plugins[name]
 	if !ok {
-		return plugin, fmt.Errorf("there is no CNI %q; there are %s", name, strings.Join(Names(), ", "))
+		return plugin, fmt.Errorf("invalid --cni %q: must be one of %s", name, strings.Join(Names(), ", "))
 	}
 	return plugin, nil
 }
@@ -47,10 +47,10 @@ func Names() []string { return slices.Sorted(maps.Keys(Plugins)) }
 // Nodes are the nodes that a plugin is installed on.
 type Nodes struct {
 	Client kubernetes.Interface
-	// Names of the nodes, which are Kubernetes' and the engine's.
+	// Names of the nodes, the same in Kubernetes and in the engine.
 	Names []string
 	// PodCIDR is the network of all pods.
 	PodCIDR string
-	// Run runs a command on a node, with this standard input, and returns what it printed.
+	// Run runs a command on a node, with this standard input, and returns its output.
 	Run func(ctx context.Context, node, input string, argv ...string) (string, error)
 }

@@ -66,5 +66,5 @@ func TestPlainWaitsForPodAddresses(t *testing.T) {
 func TestFind(t *testing.T) {
 	g := NewWithT(t)
 	_, err := Find("calico")
-	g.Expect(err).To(MatchError(`there is no CNI "calico"; there are kindnet, none, plain`))
+	g.Expect(err).To(MatchError(`invalid --cni "calico": must be one of kindnet, none, plain`))
 }

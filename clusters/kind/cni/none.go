@@ -1,4 +1,4 @@
 package cni
 
-// none leaves nodes without a network for pods: they do not get Ready, and pods that need one stay pending.
+// none leaves nodes without a pod network: they do not become Ready, and pods that need a network stay Pending.
 var none = Plugin{}

@@ -9,21 +9,20 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/await"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// plain is the least that works: a wire to each pod (ptp) with an address of the node's share (host-local), routes between the nodes,
-// and masquerading. Its programs are in the node image's /opt/cni/bin. It has no daemon, and enforces no NetworkPolicy.
+// plain is a minimal network: a veth pair for each pod (ptp) with an address from the node's share (host-local), routes between the
+// nodes, and masquerading. Its programs are in the node image's /opt/cni/bin. It has no daemon and does not enforce NetworkPolicies.
 var plain = Plugin{Install: installPlain}
 
-// plainFile is read by the node's containerd. The name sorts before those of other plugins.
+// plainFile is read by the node's containerd. Its name sorts before those of other plugins.
 const plainFile = "/etc/cni/net.d/10-relapse-plain.conflist"
-
-// cidrLimit bounds the wait for the controller manager to give each node its share of the pods' addresses.
-const cidrLimit = time.Minute
 
 func installPlain(ctx context.Context, on Nodes) error {
 	nodes, err := shares(ctx, on)
@@ -45,26 +44,19 @@ func installPlain(ctx context.Context, on Nodes) error {
 	return errors.Join(errs...)
 }
 
-// share is a node's part of the pods' network, and the address at which the others reach it.
+// share is a node's part of the pod network, and the address at which other nodes reach it.
 type share struct{ pods, address string }
 
-// shares waits until every node has one.
-func shares(ctx context.Context, on Nodes) (map[string]share, error) {
-	ctx, cancel := context.WithTimeout(ctx, cidrLimit)
-	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		found, missing, err := look(ctx, on)
-		if err == nil && len(missing) == 0 {
-			return found, nil
+// shares waits until every node has a share.
+func shares(ctx context.Context, on Nodes) (found map[string]share, err error) {
+	err = await.Until(ctx, limits.PodCIDRs, limits.Poll, func(ctx context.Context) (string, error) {
+		var missing []string
+		if found, missing, err = look(ctx, on); err != nil || len(missing) == 0 {
+			return "", err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("no pod addresses or no address of their own for nodes %s: %w", strings.Join(missing, ", "), ctx.Err()), err)
-		case <-tick.C:
-		}
-	}
+		return "no pod addresses or no address of their own for nodes " + strings.Join(missing, ", "), nil
+	})
+	return found, err
 }
 
 func look(ctx context.Context, on Nodes) (found map[string]share, missing []string, err error) {
@@ -94,7 +86,7 @@ func (s share) install(ctx context.Context, on Nodes, name string, all map[strin
 		if other == name {
 			continue
 		}
-		for _, text := range []string{to.pods, to.address} { // they go into a shell's command line
+		for _, text := range []string{to.pods, to.address} { // they become part of a shell command
 			if _, err := netip.ParsePrefix(text); err != nil {
 				if _, err := netip.ParseAddr(text); err != nil {
 					return fmt.Errorf("node %s: %w", other, err)
@@ -103,7 +95,7 @@ func (s share) install(ctx context.Context, on Nodes, name string, all map[strin
 		}
 		fmt.Fprintf(&script, "ip route replace %s via %s\n", to.pods, to.address)
 	}
-	// What leaves the pods' network is hidden behind the node's address, with fully random ports: as on the lab's nodes.
+	// Packets that leave the pod network are masqueraded with fully random ports, as on the lab's nodes.
 	fmt.Fprintf(&script, `nft -f - <<'END'
 table ip cni
 delete table ip cni
@@ -118,8 +110,8 @@ END
 	if out, err := on.Run(ctx, name, script.String(), "sh", "-eu"); err != nil {
 		return fmt.Errorf("node %s: routes and masquerading: %w: %s", name, err, out)
 	}
-	// The configuration last: with it the node is Ready. It is written beside its place and renamed, so that nobody reads half of it,
-	// and in the same folder: containerd looks again when a file there was renamed, and not when one appears.
+	// The configuration is last, because it makes the node Ready. It is written to another file in the same folder and renamed, so that
+	// nobody reads half of it. containerd reads the folder again when a file in it is renamed, but not when one is created.
 	out, err := on.Run(ctx, name, plainConfig(s.pods), "sh", "-euc", "mkdir -p /etc/cni/net.d; cat >/etc/cni/net.d/.relapse-plain; mv /etc/cni/net.d/.relapse-plain "+plainFile)
 	if err != nil {
 		return fmt.Errorf("node %s: %s: %w: %s", name, plainFile, err, out)
@@ -146,6 +138,6 @@ func plainConfig(pods string) string {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
 	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(config) // texts and maps always can be
+	_ = encoder.Encode(config) // strings and maps can always be encoded
 	return text.String()
 }

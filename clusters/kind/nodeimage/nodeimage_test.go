@@ -12,7 +12,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
 )
 
 const repository = "relapse.dev/node"
@@ -57,12 +57,12 @@ func docker(t *testing.T, args ...string) string {
 func start(t *testing.T, image string) string {
 	t.Helper()
 	name := fmt.Sprintf("relapse-nodeimage-%d", os.Getpid())
-	instance := undo.LabelInstance + "=none"
+	instance := containers.LabelInstance + "=none"
 	t.Cleanup(func() { docker(t, "network", "rm", name) })
 	docker(t, "network", "create", "--label", instance, name)
 	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", name) })
 	docker(t, "run", "--detach", "--tty", "--privileged", "--cgroupns", "private", "--net", name, "--name", name, "--hostname", name,
-		"--label", instance, "--label", undo.LabelKindCluster+"="+name, "--tmpfs", "/tmp", "--tmpfs", "/run", "--volume", "/var", image)
+		"--label", instance, "--label", containers.LabelKindCluster+"="+name, "--tmpfs", "/tmp", "--tmpfs", "/run", "--volume", "/var", image)
 	NewWithT(t).Eventually(func() (string, error) { return try("exec", name, "systemctl", "is-system-running") }).
 		WithTimeout(time.Minute).WithPolling(200 * time.Millisecond).Should(Equal("running"))
 	return name

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// imageName is the annotation with an image's name in an OCI archive; containerd has one of its own.
+// imageName is the annotation with an image's name in an OCI archive. containerd uses its own annotation.
 var imageName = []string{"io.containerd.image.name", "org.opencontainers.image.ref.name"}
 
 // imagesIn lists the names of the images in an archive: of docker save, or an OCI layout; compressed or not.
@@ -75,12 +75,12 @@ func readNames(file io.ReadSeeker) ([]string, error) {
 		}
 	}
 	if !known {
-		return nil, errors.New("it holds no images: neither manifest.json nor index.json is in it")
+		return nil, errors.New("not an image archive: it has neither manifest.json nor index.json")
 	}
 	return names, nil
 }
 
-// holdsNode is whether one of the images is the nodes'.
+// holdsNode says whether one of the images is the nodes' image.
 func holdsNode(names []string, image string) bool {
 	for _, name := range names {
 		name = strings.TrimPrefix(name, "docker.io/")
@@ -92,7 +92,7 @@ func holdsNode(names []string, image string) bool {
 	return false
 }
 
-// sortArchives tells archives with the nodes' image from those that go into the nodes.
+// sortArchives separates archives with the nodes' image from archives to load into the nodes.
 func sortArchives(archives []string, image string) (forEngine, forNodes []string, err error) {
 	var errs []error
 	for _, archive := range archives {

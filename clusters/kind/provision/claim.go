@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/relapse-k8s/relapse/harness/runstate"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 )
 
-// Claim takes a cluster, by its name or its short name, for this process alone until the returned file is closed or the process ends:
-// nobody deletes a cluster that a run uses.
+// Claim locks a cluster, by its name or short name, until the returned file is closed or the process ends, so that nobody deletes a
+// cluster that a run uses.
 func Claim(name string) (*os.File, error) {
 	name = FullName(name)
 	file, err := runstate.Claim("cluster-" + name)

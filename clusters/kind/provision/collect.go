@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/kind/pkg/cluster/nodes"
 )
 
-// kubectl's questions to the API server, asked on the control plane, where kubectl is.
+// Commands of kubectl, which run on the control plane, because kubectl is installed there.
 var describing = map[string]string{
 	"nodes.txt":          "get nodes -o wide",
 	"pods.txt":           "get pods -A -o wide",
@@ -21,7 +21,7 @@ var describing = map[string]string{
 	"describe-pods.txt":  "describe pods -A",
 }
 
-// looking has a shell's commands for each node.
+// looking has the shell commands for each node.
 var looking = map[string]string{
 	"kubelet.log":    "journalctl --no-pager --lines=5000 --unit=kubelet.service",
 	"containerd.log": "journalctl --no-pager --lines=5000 --unit=containerd.service",
@@ -33,8 +33,8 @@ var looking = map[string]string{
 	"pods.log": `for f in $(find /var/log/pods -name '*.log'); do echo "==> $f"; tail -n 500 "$f"; done`,
 }
 
-// Collect writes to a folder what explains the state of the cluster: events and descriptions, and of each node its logs, its CNI's
-// and its network. What could not be found out is said in place of it.
+// Collect writes what explains the state of the cluster to a folder: events and descriptions, and for each node its logs, its CNI
+// configuration and its network. If a command fails, its error is written instead.
 func (c *Cluster) Collect(ctx context.Context, dir string) error {
 	var containers []string
 	handles, err := ask(ctx, func() ([]nodes.Node, error) { return kindProvider().ListNodes(c.Spec.Name) })
@@ -47,7 +47,7 @@ func (c *Cluster) Collect(ctx context.Context, dir string) error {
 	var mu sync.Mutex
 	var errs []error
 	var wait sync.WaitGroup
-	// Two cores are soon busy with this; one command a node at a time is enough.
+	// One command at a time for each node: more would be too much for two cores.
 	each := func(folder string, commands map[string][]string) {
 		wait.Go(func() {
 			for name, argv := range commands {
@@ -74,7 +74,7 @@ func (c *Cluster) Collect(ctx context.Context, dir string) error {
 	return errors.Join(errs...)
 }
 
-// keep writes down what a command of the engine's client prints.
+// keep writes the output of a command of the engine's client to a file.
 func (c *Cluster) keep(ctx context.Context, path string, args []string) error {
 	text, err := c.combined(ctx, args...)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 )
 
-// kindConfig is what kind is told.
+// kindConfig is the configuration for kind.
 func (m *maker) kindConfig() *v1alpha4.Cluster {
 	s := m.Spec
 	config := &v1alpha4.Cluster{
@@ -15,8 +15,8 @@ func (m *maker) kindConfig() *v1alpha4.Cluster {
 		Name:     s.Name,
 		Networking: v1alpha4.Networking{
 			IPFamily: v1alpha4.IPv4Family, PodSubnet: PodCIDR, ServiceSubnet: ServiceCIDR, APIServerAddress: "127.0.0.1",
-			// Two clusters made at once could be told the same port; the engine chooses one that is free. It is another one when
-			// the engine starts the node again, so a cluster that stays has kind choose.
+			// The engine chooses a free port: kind could choose the same port for two clusters that are made at once. But the engine chooses
+			// another port when it restarts the node, so for a kept cluster kind chooses.
 			APIServerPort:     -1,
 			DisableDefaultCNI: !m.plugin.ByKind, KubeProxyMode: v1alpha4.ProxyMode(s.Proxy),
 		},
@@ -32,12 +32,12 @@ func (m *maker) kindConfig() *v1alpha4.Cluster {
 	return config
 }
 
-// proxyPatch has kube-proxy say on the node's address when it synchronized, for the API server to ask it there, and leaves conntrack as
-// strict as kubeadm would: kind sets tcpBeLiberal, the cure for segments outside the window.
+// proxyPatch makes kube-proxy serve its metrics on the node's address, so that the API server can read when it synchronized. It also
+// restores kubeadm's strict conntrack: kind sets tcpBeLiberal, the cure for segments outside the window.
 // Source: sigs.k8s.io/kind pkg/cluster/internal/kubeadm/config.go.
 const proxyPatch = "kind: KubeProxyConfiguration\nmetricsBindAddress: 0.0.0.0:10249\nconntrack: {maxPerCore: 0, tcpBeLiberal: false}\n"
 
-// patches are those to kubeadm's configuration.
+// patches are the patches to kubeadm's configuration.
 func (m *maker) patches() []string {
 	var kubelet strings.Builder
 	kubelet.WriteString("kind: KubeletConfiguration\n")
@@ -45,12 +45,12 @@ func (m *maker) patches() []string {
 	if v := parseVersion(m.version); v != nil {
 		minor = v[1]
 	} else {
-		_, _ = fmt.Sscanf(m.version, "v1.%d", &minor) // what is not understood is taken for old
+		_, _ = fmt.Sscanf(m.version, "v1.%d", &minor) // an unknown version counts as old
 	}
 	if m.cgroups == "1" && minor >= 31 {
 		kubelet.WriteString("failCgroupV1: false\n")
 	}
-	// A container that ended is started again at once, and not after minutes.
+	// Restart an ended container at once, not after minutes.
 	if minor >= 32 {
 		kubelet.WriteString("crashLoopBackOff: {maxContainerRestartPeriod: 1s}\n")
 		if minor < 35 {
@@ -59,7 +59,7 @@ func (m *maker) patches() []string {
 	}
 	patches := []string{kubelet.String(), proxyPatch}
 	if m.Spec.Nodes > 1 {
-		// Pods may run on the control plane too. Where there is nothing else, kind itself takes the taint away, and fails without one.
+		// Pods may run on the control plane too. If it is the only node, kind itself removes the taint, and fails if there is none.
 		patches = append(patches, "kind: InitConfiguration\nnodeRegistration: {taints: []}\n")
 	}
 	return patches

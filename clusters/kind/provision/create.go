@@ -9,42 +9,28 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
+	"github.com/relapse-k8s/relapse/clusters/agent/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 	"github.com/relapse-k8s/relapse/clusters/kind/cni"
-	"github.com/relapse-k8s/relapse/harness/guard"
-	"github.com/relapse-k8s/relapse/harness/undo"
-)
-
-const (
-	// nodesLimit bounds what kind does; kubeadm by itself waits up to four minutes.
-	nodesLimit = 6 * time.Minute
-	// readyLimit is how long a cluster may take to get ready after that, where nothing else was said.
-	readyLimit = 3 * time.Minute
-	// proxyLimit is how long kube-proxy may take to write its first rules.
-	proxyLimit = time.Minute
-	// endLimit is how long kind may take to give up.
-	endLimit = time.Minute
-	// collectLimit bounds the looking around after a failure.
-	collectLimit = time.Minute
-	// pollEvery is how often a condition is looked at.
-	pollEvery = 250 * time.Millisecond
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
 // maker makes one cluster.
 type maker struct {
 	*Cluster
 	plugin cni.Plugin
-	// version of Kubernetes in the nodes' image, cgroups that of the engine's cgroups.
+	// version of Kubernetes in the nodes' image; cgroups is the version of the engine's cgroups.
 	version, cgroups string
-	// nodeArchives hold the nodes' image, archives others.
+	// nodeArchives contain the nodes' image, archives the other images.
 	nodeArchives, archives []string
-	// kind is closed when kind has come back, and started when it was called.
+	// kind is closed when kind has returned; started says that it was called.
 	kind    chan struct{}
 	started bool
 }
 
-// Create makes a cluster and returns when it is ready. With a guard it goes with the guard's run, whatever becomes of the harness, unless
-// it is to stay; without one it stays. On an error nothing is left but what is in Spec.Logs.
+// Create makes a cluster and returns when it is ready. With a guard, the cluster is deleted at the end of the guard's run, even if the
+// harness dies, unless Spec.Stay is set. Without a guard it stays. On an error only the files in Spec.Logs are left.
 func Create(ctx context.Context, s Spec, g *guard.Guard) (*Cluster, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
@@ -62,13 +48,13 @@ func Create(ctx context.Context, s Spec, g *guard.Guard) (*Cluster, error) {
 		made: &ledger{what: "cluster " + s.Name + " " + instance, guard: g},
 	}}
 	if m.engine, err = findEngine(ctx); err != nil {
-		return nil, fail(fmt.Errorf("%w: %w", clusters.ErrMissing, err))
+		return nil, err
 	}
 	if m.nodeArchives, m.archives, err = sortArchives(s.Archives, s.Image); err != nil {
 		return nil, fail(err)
 	}
 	if err := m.nodeImage(ctx); err != nil {
-		return nil, fail(fmt.Errorf("%w: %w", clusters.ErrMissing, err))
+		return nil, fail(missing{err})
 	}
 	if err := m.make(ctx); err != nil {
 		return nil, fail(m.unmake(ctx, err))
@@ -90,7 +76,7 @@ func (m *maker) make(ctx context.Context) error {
 		{"looking into the nodes' image", m.lookInto},
 		{"making nodes", m.makeNodes},
 		{"asking the engine about the nodes", m.find},
-		{"turning the nodes' resolver", m.turnResolver},
+		{"setting the nodes' resolver", m.setResolver},
 		{"loading images into the nodes", m.loadAll},
 		{"installing the CNI " + m.Spec.CNI, m.install},
 		{"waiting until it is ready", m.ready},
@@ -106,20 +92,20 @@ func (m *maker) make(ctx context.Context) error {
 	return nil
 }
 
-// containers is how to remove the nodes.
+// containers is the record that removes the nodes.
 func (m *maker) containers() undo.Record {
-	return undo.Record{Containers: &undo.Containers{Engine: m.engine, Cluster: m.Spec.Name, Instance: m.instance}}
+	return undo.Record{Step: &containers.Containers{Engine: m.engine, Cluster: m.Spec.Name, Instance: m.instance}}
 }
 
-// enclose makes the network and puts the fence around it.
+// enclose makes the network and the fence around it.
 func (m *maker) enclose(ctx context.Context) error {
 	var err error
 	if m.cgroups, err = m.engine.Run(ctx, "info", "--format", "{{.CgroupVersion}}"); err != nil {
 		return err
 	}
-	// Undone last: containers that the engine was asked for when the harness was killed, and that cannot start without a network.
-	// They come before the network too, or it could not be removed.
-	network := undo.Record{EngineNetwork: &undo.EngineNetwork{Engine: m.engine, Name: m.Network, Instance: m.instance}}
+	// Undone last, for containers that the engine created after the harness was killed: without a network they cannot start. Containers are
+	// also removed before the network, because it cannot be removed otherwise.
+	network := undo.Record{Step: &containers.Network{Engine: m.engine, Name: m.Network, Instance: m.instance}}
 	if err := m.made.before(ctx, m.containers(), network); err != nil {
 		return err
 	}
@@ -140,7 +126,7 @@ func (m *maker) enclose(ctx context.Context) error {
 	return m.made.before(ctx, m.containers())
 }
 
-// makeNodes calls kind, and does not wait for it longer than the limit.
+// makeNodes calls kind, and waits for it no longer than the limit.
 func (m *maker) makeNodes(ctx context.Context) error {
 	var err error
 	m.started = true
@@ -148,9 +134,9 @@ func (m *maker) makeNodes(ctx context.Context) error {
 		defer close(m.kind)
 		err = m.runKind(ctx)
 	}()
-	limit := time.NewTimer(nodesLimit)
+	limit := time.NewTimer(limits.Nodes)
 	defer limit.Stop()
-	// Kind waits for a node that has ended as it does for one that is slow.
+	// kind waits for a node that has ended as if it were slow.
 	running, done := m.WhileRunning(ctx)
 	defer done()
 	select {
@@ -159,7 +145,7 @@ func (m *maker) makeNodes(ctx context.Context) error {
 	case <-running.Done():
 		return context.Cause(running)
 	case <-limit.C:
-		return fmt.Errorf("kind has not made them within %s; kind.log in the logs says what it was at", nodesLimit)
+		return fmt.Errorf("kind did not finish within %s; see the last lines of kind.log in the logs", limits.Nodes)
 	}
 }
 
@@ -169,9 +155,9 @@ func (m *maker) install(ctx context.Context) error {
 	if m.plugin.Install == nil {
 		return nil
 	}
-	// A pod that starts before there are rules has its first packets to the API server go astray, and connection tracking sends those
-	// that follow after them: CoreDNS would wait for half a minute.
-	if err := m.waitFor(ctx, proxyLimit, func(ctx context.Context) (string, error) { return m.lacksRules(ctx, apiService) }); err != nil {
+	// If a pod starts before kube-proxy has written its rules, its first packets to the API server are sent elsewhere, and connection
+	// tracking sends the following ones there too. CoreDNS would then wait for half a minute.
+	if err := m.WaitFor(ctx, limits.ProxyRules, func(ctx context.Context) (string, error) { return m.missingRules(ctx, apiService) }); err != nil {
 		return err
 	}
 	on := cni.Nodes{Client: m.Client, PodCIDR: PodCIDR, Run: m.run}
@@ -188,13 +174,13 @@ func (m *maker) ready(ctx context.Context) error {
 	return m.waitReady(ctx, m.Spec.Limit)
 }
 
-// unmake looks around, if there is time, and takes everything away.
+// unmake collects logs, if there is time, and deletes everything.
 func (m *maker) unmake(ctx context.Context, cause error) error {
 	errs := []error{cause}
 	if ctx.Err() == nil && m.Spec.Logs != "" && m.started {
 		m.Spec.tell("collecting what explains the failure")
-		limited, cancel := context.WithTimeout(ctx, collectLimit)
-		// That something could not be collected is in the folder itself.
+		limited, cancel := context.WithTimeout(ctx, limits.Collect)
+		// What could not be collected is noted in the folder.
 		_ = m.Collect(limited, m.Spec.Logs)
 		cancel()
 		errs[0] = fmt.Errorf("%w\nlogs, events and descriptions are in %s", cause, m.Spec.Logs)
@@ -206,7 +192,7 @@ func (m *maker) unmake(ctx context.Context, cause error) error {
 	return errors.Join(append(errs, m.made.undo(ctx))...)
 }
 
-// openLog makes a file among the logs, if any are kept.
+// openLog creates a log file, if logs are kept.
 func (m *maker) openLog(name string) (io.WriteCloser, error) {
 	if m.Spec.Logs == "" {
 		return nopCloser{io.Discard}, nil

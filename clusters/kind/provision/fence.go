@@ -12,18 +12,18 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+	"github.com/relapse-k8s/relapse/clusters/netfilter/nftrule"
 	"github.com/relapse-k8s/relapse/clusters/outside"
-	"github.com/relapse-k8s/relapse/harness/nftrule"
-	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
-// A packet to a ClusterIP that no rule catches leaves its node by the default route, and then the machine: to whatever answers there.
-// The fence keeps back everything that is forwarded between the nodes' bridge and any other link. A node is told at once; a packet that
-// comes from another address than a node's is dropped without a word, because the answer would be sent there, past the fence. (Answers
-// of the API server to a pod that has just gone have the Service's address.)
+// A packet to a ClusterIP that no rule matches leaves its node by the default route, and then the machine, and may reach a stranger. The
+// fence blocks everything that is forwarded between the nodes' bridge and any other link. Packets from a node's address are rejected;
+// packets from any other address are dropped silently, because the answer would be sent to that address, past the fence. (Answers of the
+// API server to a pod that was just deleted have the Service's address.)
 //
-// What passes: packets between nodes, also where the kernel shows bridged ones to the rules; connections of this machine's own to nodes,
-// such as to the API server; what nodes send to this machine's own addresses.
+// Allowed are: packets between nodes, even if the kernel passes bridged packets through the rules; connections from this machine to
+// nodes, such as to the API server; packets from nodes to this machine's own addresses.
 
 const fencePrefix = undo.Prefix + "_fence_"
 
@@ -32,18 +32,18 @@ func fenceTable(instance string) *nftables.Table {
 	return &nftables.Table{Name: fencePrefix + instance, Family: nftables.TableFamilyINet}
 }
 
-// fenceRecord is how to take the fence down.
+// fenceRecord is the record that removes the fence.
 func fenceRecord(instance string) undo.Record {
 	return undo.Record{NftTable: &undo.NftTable{Family: "inet", Name: fencePrefix + instance}}
 }
 
-// beforeFilter is ahead of the chains of engines and firewalls, at 0, which would drop packets without a word.
+// beforeFilter is ahead of the chains of engines and firewalls, at 0, which would drop packets silently.
 const beforeFilter nftables.ChainPriority = -10
 
-// dnsOutside is the server that CoreDNS asks about other names.
+// dnsOutside is CoreDNS's upstream server for other names.
 var dnsOutside = netip.PrefixFrom(netip.MustParseAddr(outside.DNS), 32)
 
-// fence puts up the fence around a bridge, behind which nodes have addresses of this network.
+// fence makes the fence around a bridge, behind which nodes have addresses of this network.
 func fence(instance string, nodes netip.Prefix) error {
 	conn, err := nftables.New()
 	if err != nil {
@@ -66,8 +66,8 @@ func fence(instance string, nodes netip.Prefix) error {
 	drop := []expr.Any{&expr.Counter{}, &expr.Verdict{Kind: expr.VerdictDrop}}
 
 	forward := chain("forward", nftables.ChainHookForward)
-	// The kernel answers each node about once a second. CoreDNS asks more often than that, for as long as there is no server outside, and
-	// nobody else would be told.
+	// The kernel sends each node only about one ICMP error a second. While there is no outside server, CoreDNS's queries alone would use
+	// them up.
 	forward(in(expr.CmpOpEq), out(expr.CmpOpNeq), ipv4, nftrule.Address(nftrule.Destination, expr.CmpOpEq, dnsOutside), drop)
 	forward(in(expr.CmpOpEq), out(expr.CmpOpNeq), fromNode, refuse)
 	forward(in(expr.CmpOpEq), out(expr.CmpOpNeq), drop)
@@ -83,7 +83,7 @@ func fence(instance string, nodes netip.Prefix) error {
 	return nil
 }
 
-// iface matches the name of a packet's link with the instance's bridge.
+// iface compares the name of a packet's link with the instance's bridge.
 func iface(key expr.MetaKey, instance string) func(expr.CmpOp) []expr.Any {
 	return func(op expr.CmpOp) []expr.Any {
 		name := make([]byte, unix.IFNAMSIZ)
@@ -92,7 +92,7 @@ func iface(key expr.MetaKey, instance string) func(expr.CmpOp) []expr.Any {
 	}
 }
 
-// fences lists the instances that have a fence here.
+// fences lists the instances that have a fence on this machine.
 func fences() ([]string, error) {
 	conn, err := nftables.New()
 	if err != nil {
@@ -109,33 +109,4 @@ func fences() ([]string, error) {
 		}
 	}
 	return instances, nil
-}
-
-// Refused is how many packets the fence has kept back; with a cluster that may send to the outside it is 0.
-func (c *Cluster) Refused() (uint64, error) {
-	if c.Spec.AllowEgress {
-		return 0, nil
-	}
-	return refused(c.instance)
-}
-
-func refused(instance string) (packets uint64, err error) {
-	conn, err := nftables.New()
-	if err != nil {
-		return 0, fmt.Errorf("nftables: %w", err)
-	}
-	for _, chain := range []string{"forward", "input"} {
-		rules, err := conn.GetRules(fenceTable(instance), &nftables.Chain{Name: chain})
-		if err != nil {
-			return 0, fmt.Errorf("fence %s%s: %w", fencePrefix, instance, err)
-		}
-		for _, rule := range rules {
-			for _, e := range rule.Exprs {
-				if counter, ok := e.(*expr.Counter); ok {
-					packets += counter.Packets
-				}
-			}
-		}
-	}
-	return packets, nil
 }

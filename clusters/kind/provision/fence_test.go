@@ -15,8 +15,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
 	"github.com/relapse-k8s/relapse/clusters/outside"
-	"github.com/relapse-k8s/relapse/harness/undo/nstest"
 )
 
 // elsewhere is another network namespace, by the process that it belongs to.

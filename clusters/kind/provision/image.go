@@ -15,35 +15,35 @@ import (
 
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
 	"github.com/relapse-k8s/relapse/clusters/kind/cni"
-	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
-// ownImage is what make node-image makes.
+// ownImage is the image that make node-image builds.
 const ownImage = "relapse.dev/node"
 
-// Images lists every image that a configuration needs beside what is in the nodes' image.
+// Images lists every image that a configuration needs in addition to those in the nodes' image.
 func Images(s Spec) ([]string, error) {
 	plugin, err := cni.Find(s.withDefaults().CNI)
 	return slices.Clone(plugin.Images), err
 }
 
-// NodeImage is the nodes' image of a configuration: the one that was asked for, the project's own where the engine has it, or kind's.
+// NodeImage is the nodes' image of a configuration: the one in Spec, the project's own if the engine has it, or kind's.
 func NodeImage(ctx context.Context, s Spec) string {
 	if s.Image != "" {
 		return s.Image
 	}
-	if engine, err := undo.FindEngine(ctx); err == nil {
-		return chooseImage(ctx, engine)
+	if docker, err := containers.Find(ctx); err == nil {
+		return chooseImage(ctx, docker)
 	}
 	return defaults.Image
 }
 
 var release = regexp.MustCompile(`^v(\d+)\.(\d+)\.(\d+)$`)
 
-// chooseImage is the newest of the project's own, or else kind's.
-func chooseImage(ctx context.Context, engine undo.Engine) string {
-	tags, err := engine.Run(ctx, "image", "ls", "--format", "{{.Tag}}", ownImage)
+// chooseImage returns the newest of the project's own images, or else kind's default.
+func chooseImage(ctx context.Context, docker containers.Engine) string {
+	tags, err := docker.Run(ctx, "image", "ls", "--format", "{{.Tag}}", ownImage)
 	if err != nil {
 		return defaults.Image
 	}
@@ -59,7 +59,7 @@ func chooseImage(ctx context.Context, engine undo.Engine) string {
 	return defaults.Image
 }
 
-// parseVersion reads v1.36.3; anything else is nil.
+// parseVersion parses v1.36.3, and returns nil for anything else.
 func parseVersion(text string) []int {
 	match := release.FindStringSubmatch(text)
 	if match == nil {
@@ -76,7 +76,7 @@ func parseVersion(text string) []int {
 	return v
 }
 
-// nodeImage settles which image the nodes have. Nothing is downloaded: it has to be there, or in one of the archives.
+// nodeImage decides which image the nodes use. Nothing is downloaded: the image must be in the engine or in one of the archives.
 func (m *maker) nodeImage(ctx context.Context) error {
 	for _, archive := range m.nodeArchives {
 		m.Spec.tell("loading the nodes' image into the engine")
@@ -89,7 +89,7 @@ func (m *maker) nodeImage(ctx context.Context) error {
 		image = chooseImage(ctx, m.engine)
 	}
 	names := []string{image}
-	// An image from an archive has a tag, and no digest of a registry.
+	// An image from an archive has a tag, but no registry digest.
 	if tag, _, ok := strings.Cut(image, "@"); ok {
 		names = append(names, tag)
 	}
@@ -113,13 +113,13 @@ func (m *maker) nodeImage(ctx context.Context) error {
 	return fmt.Errorf("the engine does not have the nodes' image %s: %s, or --images with a folder that has its archive", image, bring)
 }
 
-// lookInto reads from the nodes' image what is to be known before nodes are made of it, without running anything of it.
+// lookInto reads what must be known about the nodes' image before it is used, without running it.
 func (m *maker) lookInto(ctx context.Context) error {
 	wrong := func(err error) error {
-		return fmt.Errorf("image %s cannot be the nodes': %w", m.Spec.Image, err)
+		return fmt.Errorf("image %s is not an image for kind's nodes: %w", m.Spec.Image, err)
 	}
-	id, err := m.engine.Run(ctx, "create", "--network", "none", "--label", undo.LabelKindCluster+"="+m.Spec.Name,
-		"--label", undo.LabelInstance+"="+m.instance, m.Spec.Image, "none")
+	id, err := m.engine.Run(ctx, "create", "--network", "none", "--label", containers.LabelKindCluster+"="+m.Spec.Name,
+		"--label", containers.LabelInstance+"="+m.instance, m.Spec.Image, "none")
 	if err != nil {
 		return wrong(err)
 	}
@@ -134,7 +134,7 @@ func (m *maker) lookInto(ctx context.Context) error {
 		var text string
 		text, err = m.readFile(ctx, id, plugin.Manifest)
 		if err == nil && !strings.Contains(text, plugin.Text) {
-			err = fmt.Errorf("the CNI %s is not in it (%s): take an image of kind's own, or another CNI", m.Spec.CNI, plugin.Manifest)
+			err = fmt.Errorf("it does not contain the CNI %s (%s): use one of kind's own images, or another CNI", m.Spec.CNI, plugin.Manifest)
 		}
 	}
 	_, rmErr := m.engine.Run(context.WithoutCancel(ctx), "rm", "--force", "--volumes", id)
@@ -144,7 +144,7 @@ func (m *maker) lookInto(ctx context.Context) error {
 	return rmErr
 }
 
-// readFile returns a file of a container.
+// readFile reads a file of a container.
 func (m *maker) readFile(ctx context.Context, container, path string) (string, error) {
 	cmd := exec.CommandContext(ctx, m.engine.Program, "cp", "--follow-link", container+":"+path, "-")
 	var archive, errs bytes.Buffer

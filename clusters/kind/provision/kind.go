@@ -2,35 +2,35 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"sigs.k8s.io/kind/pkg/cluster"
 	kindexec "sigs.k8s.io/kind/pkg/exec"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/await"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 	"github.com/relapse-k8s/relapse/clusters/outside"
-	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
-// environment is held by the one call of kind that is making nodes. Until they are made, kind looks into the process's environment: for
-// the name of the network, for proxies, and for the engine's client program.
+// environment is locked by the call of kind that is making nodes. Until they are made, kind reads the process's environment: the name of
+// the network, proxies, and the PATH with the engine's client program.
 var environment sync.Mutex
 
 // networkEnv names the network that kind puts nodes on.
 const networkEnv = "KIND_EXPERIMENTAL_DOCKER_NETWORK"
 
-// configEnv names the folder of the engine's client's configuration.
+// configEnv names the folder with the configuration of the engine's client.
 const configEnv = "DOCKER_CONFIG"
 
 var proxyEnv = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"}
 
-// runKind makes nodes and has kubeadm make a cluster of them. kind knows no context: it ends when its containers are removed.
+// runKind makes nodes and has kubeadm make a cluster of them. kind does not take a context: it ends when its containers are removed.
 func (m *maker) runKind(ctx context.Context) error {
 	dir, err := os.MkdirTemp(m.scratch(), "relapse-kind-")
 	if err != nil {
@@ -50,7 +50,7 @@ func (m *maker) runKind(ctx context.Context) error {
 	preparing := false
 	logger := &logger{w: log, status: func(text string) {
 		m.Spec.tell("kind: " + strings.ToLower(text))
-		// What comes after the nodes' making no longer needs the environment.
+		// The steps after making the nodes do not need the environment.
 		if preparing {
 			release()
 		}
@@ -63,7 +63,7 @@ func (m *maker) runKind(ctx context.Context) error {
 	return explain(err)
 }
 
-// setEnvironment makes the process's environment what kind is to find, with a folder for the wrapper, until release is called.
+// setEnvironment sets the environment for kind, including a folder with the wrapper on the PATH, until release is called.
 func (m *maker) setEnvironment(dir string) (release func(), err error) {
 	environment.Lock()
 	docker, err := exec.LookPath(m.engine.Program)
@@ -74,14 +74,14 @@ func (m *maker) setEnvironment(dir string) (release func(), err error) {
 		environment.Unlock()
 		return nil, err
 	}
-	// kind takes proxies from the engine's configuration too; the wrapper puts that back for the engine's client.
+	// kind reads proxies from the engine's configuration too. The wrapper restores that variable for the engine's client.
 	restore := setEnv(map[string]string{
 		networkEnv: m.Network, "PATH": dir + string(os.PathListSeparator) + os.Getenv("PATH"), configEnv: dir,
 	}, proxyEnv)
 	return sync.OnceFunc(func() { restore(); environment.Unlock() }), nil
 }
 
-// scratch is a folder that goes with the run, also when the harness is killed; without a guard it is the usual one.
+// scratch is a folder that is removed with the run, even if the harness is killed. Without a guard it is an ordinary temporary folder.
 func (m *maker) scratch() string {
 	if m.made.guard != nil {
 		return m.made.guard.State().Folder()
@@ -89,15 +89,15 @@ func (m *maker) scratch() string {
 	return ""
 }
 
-// wrapper is the engine's client as kind calls it: a cluster's containers get a label, and, unless they may send to the outside, no
-// proxies, and the DNS server of the place outside for names that the engine does not know itself. Left alone, the engine would ask the
-// machine's own server, past the fence.
+// wrapper is a script that kind calls in place of the engine's client. It adds a label to a cluster's containers. Unless they may send to
+// the outside, it also removes proxies and sets the DNS server of the place outside for names that the engine does not know. Otherwise
+// the engine would ask the machine's own server, past the fence.
 func (m *maker) wrapper(docker string) string {
 	config := "unset " + configEnv
 	if dir, ok := os.LookupEnv(configEnv); ok {
 		config = fmt.Sprintf("export %s='%s'", configEnv, dir)
 	}
-	extra := "--label " + undo.LabelInstance + "=" + m.instance
+	extra := "--label " + containers.LabelInstance + "=" + m.instance
 	if !m.Spec.AllowEgress {
 		extra += " --dns " + outside.DNS + " --dns-search ."
 		for _, name := range proxyEnv {
@@ -112,7 +112,7 @@ exec '%[2]s' run %s "$@"
 `, config, docker, extra)
 }
 
-// setEnv sets and unsets environment variables, and returns what puts them back.
+// setEnv sets and unsets environment variables, and returns a function that restores them.
 func setEnv(set map[string]string, unset []string) (restore func()) {
 	var undo []func()
 	keep := func(name string) {
@@ -140,7 +140,7 @@ func setEnv(set map[string]string, unset []string) (restore func()) {
 // lastLines is how much of a failed command's output an error carries.
 const lastLines = 15
 
-// explain gives an error of kind's the output of the command that failed, which its text lacks.
+// explain adds the output of the failed command to an error of kind.
 func explain(err error) error {
 	if err == nil {
 		return nil
@@ -156,24 +156,14 @@ func explain(err error) error {
 	return fmt.Errorf("%w:\n%s", err, strings.Join(lines, "\n"))
 }
 
-// endKind removes the containers under kind until it gives up.
+// endKind removes kind's containers until kind gives up.
 func (m *maker) endKind(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endLimit)
-	defer cancel()
-	var err error
-	for {
+	return await.Until(context.WithoutCancel(ctx), limits.KindGivesUp, limits.Poll, func(ctx context.Context) (string, error) {
 		select {
 		case <-m.kind:
-			return nil
+			return "", nil
 		default:
 		}
-		err = m.containers().Undo(ctx)
-		select {
-		case <-m.kind:
-			return nil
-		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("kind did not give up within %s of its containers' end", endLimit), err)
-		case <-time.After(pollEvery):
-		}
-	}
+		return "kind has not given up though its containers were removed", m.containers().Undo(ctx)
+	})
 }

@@ -6,18 +6,18 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/relapse-k8s/relapse/harness/guard"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
 
-// ledger is how to undo what a cluster is made of. With a guard it outlives the harness.
+// ledger records how to undo everything that a cluster consists of. With a guard it outlives the harness.
 type ledger struct {
 	what    string
 	guard   *guard.Guard
 	records []undo.Record
 }
 
-// before writes down how to undo what is about to be done.
+// before records how to undo the next step, before it is taken.
 func (l *ledger) before(ctx context.Context, records ...undo.Record) error {
 	for _, r := range records {
 		if err := r.Check(); err != nil {
@@ -33,7 +33,7 @@ func (l *ledger) before(ctx context.Context, records ...undo.Record) error {
 	return nil
 }
 
-// undo undoes everything, the last first, whatever becomes of ctx. Where the guard is gone this process does it.
+// undo undoes everything in reverse order, even if ctx ends. If the guard is gone, this process does it.
 func (l *ledger) undo(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	if l.guard != nil {
@@ -59,7 +59,7 @@ func (l *ledger) forget(ctx context.Context) error {
 	}
 	err := l.guard.Forget(ctx, l.what)
 	if err == nil {
-		l.guard = nil // it knows nothing of it any more
+		l.guard = nil // the guard has forgotten the cluster
 	}
 	return err
 }

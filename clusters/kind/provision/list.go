@@ -7,39 +7,40 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/relapse-k8s/relapse/harness/runstate"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
 
-// Summary is what is known of a cluster from outside.
+// Summary is what is known of a cluster without opening it.
 type Summary struct {
 	Name string `json:"name"`
-	// Nodes by the engine's names, each with the state of its container, such as running.
+	// Nodes are the nodes by the engine's names, each with the state of its container, such as running.
 	Nodes []State `json:"nodes"`
 	Image string  `json:"nodeImage"`
 	Proxy string  `json:"proxy"`
 	CNI   string  `json:"cni"`
-	// Fence is one of the words below; a cluster that may send to the outside has none.
+	// Fence is one of the words below. A cluster with AllowEgress has no fence.
 	Fence string `json:"fence"`
-	// Run is the id of the run that it goes with; empty where it stays until it is deleted.
+	// Run is the id of the run that the cluster belongs to, or empty if it stays until it is deleted.
 	Run string `json:"run,omitempty"`
 
 	instance string
 	owner    map[string]string
 }
 
-// InUse is whether the cluster goes with a run, and that has not ended.
+// InUse says whether the cluster belongs to a run that has not ended.
 func (s Summary) InUse() bool { return s.Run != "" && runstate.Lives(s.owner) }
 
-// What a cluster's fence is.
+// The states of a cluster's fence.
 const (
 	FenceClosed = "closed"
 	FenceNone   = "none"
-	// FenceUnknown is what those see who may list clusters, and not the machine's rules.
+	// FenceUnknown is for users who may list clusters but not the machine's rules.
 	FenceUnknown = "unknown"
 )
 
-// State is a node's.
+// State is the state of a node.
 type State struct {
 	Name  string `json:"name"`
 	State string `json:"state"`
@@ -47,14 +48,14 @@ type State struct {
 
 // List lists relapse's clusters in the engine.
 func List(ctx context.Context) ([]Summary, error) {
-	engine, err := findEngine(ctx)
+	docker, err := findEngine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return list(ctx, engine)
+	return list(ctx, docker)
 }
 
-// Find is the one of a name, whole or short, among them.
+// Find returns the cluster with this name or short name.
 func Find(ctx context.Context, name string) (found Summary, there bool, err error) {
 	name = FullName(name)
 	all, err := List(ctx)
@@ -67,13 +68,13 @@ func Find(ctx context.Context, name string) (found Summary, there bool, err erro
 	return found, false, nil
 }
 
-func list(ctx context.Context, engine undo.Engine) ([]Summary, error) {
-	found, err := networks(ctx, engine, "")
+func list(ctx context.Context, docker containers.Engine) ([]Summary, error) {
+	found, err := networks(ctx, docker, "")
 	if err != nil {
 		return nil, err
 	}
-	nodes, err := engine.Run(ctx, "ps", "--all", "--filter", "label="+undo.LabelKindCluster, "--format",
-		fmt.Sprintf(`{{.Label %q}} {{.Names}} {{.State}}`, undo.LabelKindCluster))
+	nodes, err := docker.Run(ctx, "ps", "--all", "--filter", "label="+containers.LabelKindCluster, "--format",
+		fmt.Sprintf(`{{.Label %q}} {{.Names}} {{.State}}`, containers.LabelKindCluster))
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func list(ctx context.Context, engine undo.Engine) ([]Summary, error) {
 	return all, nil
 }
 
-// fence is what is known of a cluster's, from the instances that have one or the error of looking.
+// fence is the state of a cluster's fence, from the instances that have a fence, or the error of listing them.
 func (n network) fence(fenced []string, unseen error) string {
 	switch {
 	case slices.Contains(fenced, n.instance()):
@@ -108,19 +109,19 @@ func (n network) fence(fenced []string, unseen error) string {
 	return FenceNone
 }
 
-// Open returns a cluster that is there, by its name or its short name.
+// Open returns an existing cluster, by its name or short name.
 func Open(ctx context.Context, name string) (*Cluster, error) {
 	name = FullName(name)
-	engine, err := findEngine(ctx)
+	docker, err := findEngine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, err := networks(ctx, engine, name)
+	found, err := networks(ctx, docker, name)
 	if err != nil {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("there is no cluster %s; relapse cluster list lists them", name)
+		return nil, fmt.Errorf("cluster %s does not exist; relapse cluster list shows all clusters", name)
 	}
 	n := found[0]
 	c := &Cluster{
@@ -128,7 +129,7 @@ func Open(ctx context.Context, name string) (*Cluster, error) {
 			Name: name, Proxy: n.Labels[labelProxy], CNI: n.Labels[labelCNI], Image: n.Labels[labelImage],
 			AllowEgress: n.Labels[labelEgress] == "open", Stay: ownerOf(n.Labels)[ownerRun] == "",
 		},
-		Network: n.Name, Bridge: bridgeOf(n.instance()), engine: engine, instance: n.instance(), made: deletion(engine, name, n.instance()),
+		Network: n.Name, Bridge: bridgeOf(n.instance()), engine: docker, instance: n.instance(), made: deletion(docker, name, n.instance()),
 	}
 	if c.Subnet, err = n.subnet(); err == nil {
 		err = c.find(ctx)
@@ -140,29 +141,29 @@ func Open(ctx context.Context, name string) (*Cluster, error) {
 	return c, nil
 }
 
-// deletion is the ledger of a cluster that somebody else has made.
-func deletion(engine undo.Engine, name, instance string) *ledger {
-	containers := undo.Record{Containers: &undo.Containers{Engine: engine, Cluster: name, Instance: instance}}
+// deletion is the ledger of a cluster that another process made.
+func deletion(docker containers.Engine, name, instance string) *ledger {
+	nodes := undo.Record{Step: &containers.Containers{Engine: docker, Cluster: name, Instance: instance}}
 	return &ledger{records: []undo.Record{
-		{EngineNetwork: &undo.EngineNetwork{Engine: engine, Name: name, Instance: instance}}, fenceRecord(instance), containers,
+		{Step: &containers.Network{Engine: docker, Name: name, Instance: instance}}, fenceRecord(instance), nodes,
 	}}
 }
 
-// Delete takes a cluster away, with its network and its fence. What is not there is deleted already.
+// Delete deletes a cluster with its network and fence. It succeeds if the cluster does not exist.
 func Delete(ctx context.Context, name string) error {
 	name = FullName(name)
 	if err := (Spec{Name: name}).Check(); err != nil {
 		return err
 	}
-	engine, err := findEngine(ctx)
+	docker, err := findEngine(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := networks(ctx, engine, name)
+	found, err := networks(ctx, docker, name)
 	if err != nil {
 		return err
 	}
-	owners, err := containerOwners(ctx, engine)
+	owners, err := containerOwners(ctx, docker)
 	if err != nil {
 		return err
 	}
@@ -170,7 +171,7 @@ func Delete(ctx context.Context, name string) error {
 	for _, n := range found {
 		instances = append(instances, n.instance())
 	}
-	for _, o := range owners { // also those that have no network any more
+	for _, o := range owners { // including those whose network is gone
 		if o.cluster == name {
 			instances = append(instances, o.instance)
 		}
@@ -178,7 +179,7 @@ func Delete(ctx context.Context, name string) error {
 	var errs []error
 	slices.Sort(instances)
 	for _, instance := range slices.Compact(instances) {
-		errs = append(errs, deletion(engine, name, instance).undo(ctx))
+		errs = append(errs, deletion(docker, name, instance).undo(ctx))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cluster %s: %w", name, err)
@@ -186,7 +187,7 @@ func Delete(ctx context.Context, name string) error {
 	return nil
 }
 
-// Delete takes the cluster away, and returns when nothing of it is left.
+// Delete deletes the cluster, and returns when nothing of it is left.
 func (c *Cluster) Delete(ctx context.Context) error {
 	if err := c.made.undo(ctx); err != nil {
 		return fmt.Errorf("cluster %s: %w", c.Spec.Name, err)

@@ -9,14 +9,14 @@ import (
 	kindlog "sigs.k8s.io/kind/pkg/log"
 )
 
-// logger writes down what kind says, and tells what it is at.
+// logger writes kind's messages to a log, and reports progress.
 type logger struct {
 	mu     sync.Mutex
 	w      io.Writer
 	status func(string)
 }
 
-// verbosity has the output of kubeadm, and nothing beyond it.
+// verbosity includes the output of kubeadm, but not more.
 const verbosity kindlog.Level = 3
 
 func (l *logger) write(kind, text string) {
@@ -52,7 +52,7 @@ func (l infoLogger) Info(text string) {
 
 func (l infoLogger) Infof(format string, args ...any) { l.Info(fmt.Sprintf(format, args...)) }
 
-// plainText leaves the pictures out.
+// plainText removes emoji.
 func plainText(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r > 0x7e {

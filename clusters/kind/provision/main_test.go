@@ -7,16 +7,21 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/relapse-k8s/relapse/harness/guard"
-	"github.com/relapse-k8s/relapse/harness/runstate"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
+
+// noOperations is for a guard that only undoes what it was asked to remember.
+func noOperations(*undo.Stack) map[string]agent.Handler { return map[string]agent.Handler{} }
 
 // TestMain makes the test binary play the guard, when it is started as one, and a harness that makes a cluster.
 func TestMain(m *testing.M) {
 	var err error
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == "host":
-		err = guard.Main(context.Background(), os.Args[2], guard.NoOperations)
+		err = guard.Main(context.Background(), os.Args[2], noOperations)
 	case os.Getenv("RELAPSE_TEST_CREATE") != "":
 		err = playHarness(os.Getenv("RELAPSE_TEST_CREATE"))
 	default:

@@ -12,28 +12,29 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
 
-// Labels of a cluster's network. They are all that is known of a cluster to those who have not made it.
+// Labels of a cluster's network. Other processes know a cluster only by them.
 const (
 	labelCluster = "relapse.dev/cluster"
 	labelProxy   = "relapse.dev/proxy"
 	labelCNI     = "relapse.dev/cni"
 	labelImage   = "relapse.dev/node-image"
 	labelEgress  = "relapse.dev/egress"
-	// labelOwner and what follows it, in small letters, are the run's environment: see runstate.Abandoned.
+	// Labels that start with labelOwner, in lower case, are the run's environment: see runstate.Abandoned.
 	labelOwner = "relapse.dev/owner-"
 )
 
-// newInstance tells clusters apart that have the same name, one after the other.
+// newInstance distinguishes clusters that have the same name one after the other.
 func newInstance() string {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // it never fails: see crypto/rand
 	return hex.EncodeToString(random[:])
 }
 
-// bridgeOf is the link of an instance's network: the longest name that a link can have.
+// bridgeOf is the name of the link of an instance's network. It is as long as a link's name can be.
 func bridgeOf(instance string) string { return undo.Prefix + instance }
 
 // network is the engine's network of a cluster.
@@ -43,7 +44,7 @@ type network struct {
 	IPAM   struct{ Config []struct{ Subnet string } }
 }
 
-func (n network) instance() string { return n.Labels[undo.LabelInstance] }
+func (n network) instance() string { return n.Labels[containers.LabelInstance] }
 
 func (n network) subnet() (netip.Prefix, error) {
 	for _, config := range n.IPAM.Config {
@@ -54,31 +55,31 @@ func (n network) subnet() (netip.Prefix, error) {
 	return netip.Prefix{}, fmt.Errorf("the engine's network %s has no IPv4 addresses", n.Name)
 }
 
-// networks lists those of relapse's clusters, or of the one with this name.
-func networks(ctx context.Context, engine undo.Engine, name string) ([]network, error) {
+// networks lists the networks of all relapse clusters, or of the cluster with this name.
+func networks(ctx context.Context, docker containers.Engine, name string) ([]network, error) {
 	args := []string{"network", "ls", "--quiet", "--no-trunc", "--filter", "label=" + labelCluster}
 	if name != "" {
 		args = append(args, "--filter", "label="+labelCluster+"="+name)
 	}
-	ids, err := engine.Run(ctx, args...)
+	ids, err := docker.Run(ctx, args...)
 	if err != nil || ids == "" {
 		return nil, err
 	}
-	text, err := engine.Run(ctx, append([]string{"network", "inspect"}, strings.Fields(ids)...)...)
+	text, err := docker.Run(ctx, append([]string{"network", "inspect"}, strings.Fields(ids)...)...)
 	if err != nil {
 		return nil, err
 	}
 	var all []network
 	if err := json.Unmarshal([]byte(text), &all); err != nil {
-		return nil, fmt.Errorf("%s network inspect: %w", engine.Program, err)
+		return nil, fmt.Errorf("%s network inspect: %w", docker.Program, err)
 	}
 	return all, nil
 }
 
-// makeNetwork makes the network with a bridge whose name is known.
+// makeNetwork makes the network, with a bridge of a known name.
 func (m *maker) makeNetwork(ctx context.Context) error {
 	args := []string{"network", "create", "--driver", "bridge", "--opt", "com.docker.network.bridge.name=" + m.Bridge}
-	// As kind does: a network would have 1500 whatever the engine was told.
+	// As kind does. Otherwise a network would have an MTU of 1500, whatever the engine's configuration says.
 	mtu, err := m.engine.Run(ctx, "network", "inspect", "bridge", "--format", `{{index .Options "com.docker.network.driver.mtu"}}`)
 	if err == nil && mtu != "" && mtu != "<no value>" {
 		args = append(args, "--opt", "com.docker.network.driver.mtu="+mtu)
@@ -100,12 +101,12 @@ func (m *maker) makeNetwork(ctx context.Context) error {
 	return err
 }
 
-// checkBridge wants the engine's bridge to be where rules can be made for it.
+// checkBridge checks that the engine's bridge is in this network namespace, so that rules can be made for it.
 func (m *maker) checkBridge() error {
 	_, err := netlink.LinkByName(m.Bridge)
 	var missing netlink.LinkNotFoundError
 	if errors.As(err, &missing) {
-		return fmt.Errorf("the engine's bridge %s is not in this network namespace: the engine is rootless, remote or in a virtual machine; no fence can be put up here", m.Bridge)
+		return fmt.Errorf("the engine's bridge %s is not in this network namespace: the engine is rootless, remote or in a virtual machine, so no fence can be made: use a local engine that runs as root", m.Bridge)
 	}
 	return err
 }

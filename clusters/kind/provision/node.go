@@ -17,10 +17,10 @@ import (
 	"sigs.k8s.io/kind/pkg/cluster/nodes"
 )
 
-// kindProvider asks kind about clusters that are there.
+// kindProvider asks kind about existing clusters.
 func kindProvider() *cluster.Provider { return cluster.NewProvider(cluster.ProviderWithDocker()) }
 
-// ask calls kind, which takes no context, and does not wait for it any longer when ctx ends: an engine's client hangs on a node that does.
+// ask calls kind, which does not take a context, and stops waiting for it when ctx ends: the engine's client hangs if a node does.
 func ask[T any](ctx context.Context, call func() (T, error)) (T, error) {
 	type answer struct {
 		value T
@@ -53,7 +53,7 @@ func (c *Cluster) find(ctx context.Context) (err error) {
 		return err
 	}
 	if len(c.Nodes) == 0 {
-		return errors.New("it has no nodes any more")
+		return errors.New("its nodes are gone; delete it with relapse cluster delete")
 	}
 	text, err := c.Kubeconfig(ctx)
 	if err != nil {
@@ -62,18 +62,18 @@ func (c *Cluster) find(ctx context.Context) (err error) {
 	if c.Config, err = clientcmd.RESTConfigFromKubeConfig([]byte(text)); err != nil {
 		return err
 	}
-	// One harness asks for many things at once; nobody else does.
+	// The harness sends many requests at once, and nobody else uses this API server.
 	c.Config.QPS = -1 // nobody else asks this API server
 	c.Client, err = kubernetes.NewForConfig(c.Config)
 	return err
 }
 
-// Kubeconfig is the configuration for kubectl on this machine.
+// Kubeconfig returns the configuration for kubectl on this machine.
 func (c *Cluster) Kubeconfig(ctx context.Context) (string, error) {
 	return ask(ctx, func() (string, error) { return kindProvider().KubeConfig(c.Spec.Name, false) })
 }
 
-// order gives nodes the names by which scenarios know them: the workers by their numbers, and then the control plane.
+// order names the nodes as scenarios do: first the workers, by their numbers, and then the control plane.
 func order(handles []nodes.Node, name string) ([]Node, error) {
 	var all []Node
 	for _, handle := range handles {
@@ -86,7 +86,7 @@ func order(handles []nodes.Node, name string) ([]Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if ipv4 != "" { // a node that has ended has none
+		if ipv4 != "" { // a node that has ended has no address
 			if node.Address, err = netip.ParseAddr(ipv4); err != nil {
 				return nil, fmt.Errorf("node %s: %w", node.Container, err)
 			}
@@ -100,7 +100,7 @@ func order(handles []nodes.Node, name string) ([]Node, error) {
 	return all, nil
 }
 
-// rank is a node's place: kind calls workers NAME-worker, NAME-worker2 and so on.
+// rank is a node's position: kind calls workers NAME-worker, NAME-worker2 and so on.
 func rank(n Node, name string) int {
 	if n.Role == constants.ControlPlaneNodeRoleValue {
 		return maxNodes + 1
@@ -117,7 +117,7 @@ func (c *Cluster) controlPlane() string {
 	return c.Spec.Name + "-" + constants.ControlPlaneNodeRoleValue
 }
 
-// run runs a command on a node and returns what it printed, errors included.
+// run runs a command on a node and returns its output, including standard error.
 func (c *Cluster) run(ctx context.Context, node, input string, argv ...string) (string, error) {
 	args := []string{"exec", "--privileged"}
 	if input != "" {
@@ -131,7 +131,7 @@ func (c *Cluster) run(ctx context.Context, node, input string, argv ...string) (
 	return string(out), err
 }
 
-// combined runs the engine's client and returns what it printed, errors included.
+// combined runs the engine's client and returns its output, including standard error.
 func (c *Cluster) combined(ctx context.Context, args ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, c.engine.Program, args...).CombinedOutput()
 	return string(out), err

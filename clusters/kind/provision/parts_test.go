@@ -20,8 +20,9 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/await"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
 	"github.com/relapse-k8s/relapse/clusters/kind/cni"
-	"github.com/relapse-k8s/relapse/harness/undo"
 )
 
 func TestKindConfig(t *testing.T) {
@@ -60,7 +61,7 @@ func TestWrapper(t *testing.T) {
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	t.Setenv("DOCKER_CONFIG", "/my config")
 	t.Setenv("HTTP_PROXY", "http://192.0.2.1:3128")
-	m := &maker{Cluster: &Cluster{Network: "relapse-x", instance: "12345678", engine: undo.Engine{Program: "docker"}}}
+	m := &maker{Cluster: &Cluster{Network: "relapse-x", instance: "12345678", engine: containers.Engine{Program: "docker"}}}
 	inside := t.TempDir()
 	release, err := m.setEnvironment(inside)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -132,7 +133,7 @@ func TestArchives(t *testing.T) {
 	forEngine, _, err = sortArchives(found, "kindest/node:v1.37.0@sha256:12")
 	g.Expect(forEngine, err).To(Equal([]string{layout}))
 	_, _, err = sortArchives([]string{write("other.tar", "readme", "", false)}, "")
-	g.Expect(err).To(MatchError(ContainSubstring("other.tar: it holds no images")))
+	g.Expect(err).To(MatchError(ContainSubstring("other.tar: not an image archive")))
 }
 
 func TestRank(t *testing.T) {
@@ -148,7 +149,7 @@ func readyNode(name string, ready corev1.ConditionStatus) *corev1.Node {
 		{Type: corev1.NodeReady, Status: ready, Reason: "KubeletNotReady", Message: "cni plugin not initialized"}}}}
 }
 
-func TestLacks(t *testing.T) {
+func TestWhatIsMissing(t *testing.T) {
 	g := NewWithT(t)
 	two := int32(2)
 	coredns := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "coredns"}, Spec: appsv1.DeploymentSpec{Replicas: &two}}
@@ -156,6 +157,7 @@ func TestLacks(t *testing.T) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "coredns-1", Labels: map[string]string{"k8s-app": "kube-dns"}},
 		Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			Name:  "coredns",
 			Image: "registry.k8s.io/coredns:v9",
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "refused"}},
 		}}},
@@ -163,54 +165,54 @@ func TestLacks(t *testing.T) {
 	cluster := func(nodeTool string, objects ...runtime.Object) *Cluster {
 		return &Cluster{
 			Spec: Spec{Proxy: "nftables", CNI: "plain"}, Nodes: []Node{{Container: "a"}}, Client: fake.NewClientset(objects...),
-			engine: undo.Engine{Program: nodeTool},
+			engine: containers.Engine{Program: nodeTool},
 		}
 	}
-	lacks := func(c *Cluster) string {
-		text, err := c.lacks(t.Context())
+	missing := func(c *Cluster) string {
+		text, err := c.missing(t.Context())
 		g.Expect(err).NotTo(HaveOccurred())
 		return text
 	}
-	g.Expect(lacks(cluster("false"))).To(Equal("0 of 1 nodes have joined"))
-	g.Expect(lacks(cluster("false", readyNode("a", "False")))).To(Equal("node a is not Ready: KubeletNotReady: cni plugin not initialized"))
+	g.Expect(missing(cluster("false"))).To(Equal("0 of 1 nodes have joined"))
+	g.Expect(missing(cluster("false", readyNode("a", "False")))).To(Equal("node a: Ready is False: KubeletNotReady: cni plugin not initialized"))
 	c := cluster("false", readyNode("a", "True"), coredns, pod)
-	g.Expect(lacks(c)).To(Equal("0 of 2 pods of CoreDNS are available: pod coredns-1: ErrImagePull: refused"))
+	g.Expect(missing(c)).To(Equal("0 of 2 pods of CoreDNS are available: pod coredns-1: container coredns is waiting: ErrImagePull: refused"))
 	g.Expect(c.missingImages(t.Context())).To(Equal([]string{"registry.k8s.io/coredns:v9"}))
 	coredns.Status = appsv1.DeploymentStatus{AvailableReplicas: 2, UpdatedReplicas: 2}
-	g.Expect(lacks(cluster("false", readyNode("a", "True"), coredns, proxy))).To(Equal("kube-proxy is ready on 0 of 1 nodes"))
+	g.Expect(missing(cluster("false", readyNode("a", "True"), coredns, proxy))).To(Equal("kube-proxy is ready on 0 of 1 nodes"))
 	proxy.Status.NumberReady = 1
-	g.Expect(lacks(cluster("false", readyNode("a", "True"), coredns, proxy))).To(Equal("node a has no CNI configuration: "))
-	g.Expect(lacks(cluster("true", readyNode("a", "True"), coredns, proxy))).To(ContainSubstring("has not written its rules for kube-system/kube-dns:dns on node a"))
+	g.Expect(missing(cluster("false", readyNode("a", "True"), coredns, proxy))).To(Equal("node a has no CNI configuration: "))
+	g.Expect(missing(cluster("true", readyNode("a", "True"), coredns, proxy))).To(ContainSubstring("has not written its rules for kube-system/kube-dns:dns on node a"))
 	rules := filepath.Join(t.TempDir(), "docker")
 	g.Expect(os.WriteFile(rules, []byte("#!/bin/sh\necho '10.96.0.10 . udp . 53 : goto x'\n"), 0o755)).To(Succeed())
-	g.Expect(lacks(cluster(rules, readyNode("a", "True"), coredns, proxy))).To(BeEmpty())
-	g.Expect(apiService.wrote("elements = { 10.96.0.10 . tcp . 53 }\n-A KUBE-SERVICES -d 10.96.0.1/32 -p tcp\n")).To(BeTrue())
-	g.Expect(apiService.wrote("elements = { 10.96.0.10 . tcp . 53 }\n")).To(BeFalse())
+	g.Expect(missing(cluster(rules, readyNode("a", "True"), coredns, proxy))).To(BeEmpty())
+	g.Expect(apiService.in("elements = { 10.96.0.10 . tcp . 53 }\n-A KUBE-SERVICES -d 10.96.0.1/32 -p tcp\n")).To(BeTrue())
+	g.Expect(apiService.in("elements = { 10.96.0.10 . tcp . 53 }\n")).To(BeFalse())
 }
 
 func TestWaitFor(t *testing.T) {
 	f := newFake(t)
 	g := f.g
-	engine, err := undo.FindEngine(t.Context())
+	engine, err := containers.Find(t.Context())
 	g.Expect(err).NotTo(HaveOccurred())
 	c := &Cluster{Spec: Spec{Name: "relapse-a"}, engine: engine}
 	f.cluster("relapse-a", "1", nil)
 	looks := 0
-	err = c.waitFor(t.Context(), 700*time.Millisecond, func(context.Context) (string, error) {
+	err = c.WaitFor(t.Context(), 700*time.Millisecond, func(context.Context) (string, error) {
 		looks++
 		if looks == 1 {
 			return "", errors.New("refused")
 		}
 		return "two nodes", nil
 	})
-	g.Expect(err).To(MatchError("not ready after 700ms; last seen: two nodes"))
+	g.Expect(err).To(MatchError("timed out after 700ms; last seen: two nodes"))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("ended by signal: interrupt"))
-	err = c.waitFor(ctx, time.Minute, func(context.Context) (string, error) { return "a node", nil })
+	err = c.WaitFor(ctx, time.Minute, func(context.Context) (string, error) { return "a node", nil })
 	g.Expect(err).To(MatchError("ended by signal: interrupt; last seen: a node"))
-	err = c.waitFor(t.Context(), time.Minute, func(context.Context) (string, error) { return "", fatal{errors.New("no image")} })
+	err = c.WaitFor(t.Context(), time.Minute, func(context.Context) (string, error) { return "", await.Stop(errors.New("no image")) })
 	g.Expect(err).To(MatchError("no image"))
 	f.write("state-of-relapse-a-control-plane", "exited")
-	err = c.waitFor(t.Context(), time.Minute, func(context.Context) (string, error) { return "two nodes", nil })
+	err = c.WaitFor(t.Context(), time.Minute, func(context.Context) (string, error) { return "two nodes", nil })
 	g.Expect(err).To(MatchError(And(ContainSubstring("node relapse-a-control-plane has ended"), ContainSubstring("last seen: two nodes"))))
 }

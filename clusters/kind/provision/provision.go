@@ -1,5 +1,5 @@
-// Package provision makes and deletes kind clusters as such: the engine's network, a fence around it, nodes, a CNI. It uses kind's
-// packages; kind in turn calls the engine's client program.
+// Package provision makes and deletes kind clusters: the engine's network, a fence around it, nodes, a CNI. It uses kind's packages; kind
+// calls the engine's client program.
 package provision
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,11 +17,14 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 	"github.com/relapse-k8s/relapse/clusters/kind/cni"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// Addresses inside of a cluster. The pods' are the lab's; the Services' are kubeadm's own choice for kind.
+// Networks inside a cluster. The pods' network is the lab's; the Services' network is kind's default.
 const (
 	PodCIDR     = "10.244.0.0/16"
 	ServiceCIDR = "10.96.0.0/16"
@@ -30,27 +34,27 @@ const (
 type Spec struct {
 	// Name of the cluster: a DNS label that starts with relapse.
 	Name string
-	// Nodes is how many there are, 1 to 9. With 1 the control plane is node-1. With more, node-1 and so on are the workers, and the
-	// last one is the control plane, which pods may run on as well.
+	// Nodes is the number of nodes, 1 to 9. With 1, the control plane is node-1. With more, node-1 and so on are workers, and the last one
+	// is the control plane. Pods may run on the control plane too.
 	Nodes int
 	// Proxy is kube-proxy's mode: iptables, nftables, ipvs or none.
 	Proxy string
 	// CNI is one of cni.Plugins.
 	CNI string
-	// Image of the nodes; without one it is the project's own where the engine has it, else kind's default.
+	// Image of the nodes. The default is the project's own image if the engine has it, otherwise kind's default.
 	Image string
-	// Archives of images to load into every node. One that holds the nodes' image is loaded into the engine.
+	// Archives of images to load into every node. An archive with the nodes' image is loaded into the engine.
 	Archives []string
 	// AllowEgress lets packets of the nodes leave the machine.
 	AllowEgress bool
-	// Logs is the folder that everything goes to that explains why a cluster did not get ready; nothing is kept without one.
+	// Logs is the folder for everything that explains why a cluster did not become ready. Without it nothing is kept.
 	Logs string
-	// Limit is how long nodes, CoreDNS and kube-proxy may take to get ready once the nodes have joined. 0 is three minutes, and
-	// with less than 0 nobody waits for them.
+	// Limit is how long nodes, CoreDNS and kube-proxy may take to become ready after the nodes have joined. 0 means three minutes; less than
+	// 0 means not to wait.
 	Limit time.Duration
 	// Stay is for a cluster that outlives its run.
 	Stay bool
-	// Progress, where not nil, hears what is being done.
+	// Progress, if not nil, is called with each step.
 	Progress func(string)
 }
 
@@ -65,17 +69,17 @@ type Node struct {
 	Address netip.Addr
 }
 
-// Cluster is a cluster that is there.
+// Cluster is an existing cluster.
 type Cluster struct {
 	Spec  Spec
 	Nodes []Node
-	// Network is the engine's, Bridge its link on this machine, Subnet its addresses.
+	// Network is the engine's network, Bridge its link on this machine, Subnet its addresses.
 	Network, Bridge string
 	Subnet          netip.Prefix
 	Config          *rest.Config
 	Client          kubernetes.Interface
 
-	engine   undo.Engine
+	engine   containers.Engine
 	instance string
 	made     *ledger
 }
@@ -91,7 +95,7 @@ var (
 	proxies  = []string{"iptables", "nftables", "ipvs", "none"}
 )
 
-// FullName is the name of a cluster that a person may have called by a short one: dev is relapse-dev.
+// FullName turns a cluster's short name into its name: dev is relapse-dev.
 func FullName(name string) string {
 	if strings.HasPrefix(name, undo.Prefix) {
 		return name
@@ -99,7 +103,7 @@ func FullName(name string) string {
 	return undo.Prefix + "-" + name
 }
 
-// withDefaults fills in what was not said.
+// withDefaults fills in what is not set.
 func (s Spec) withDefaults() Spec {
 	if s.Nodes == 0 {
 		s.Nodes = 1
@@ -111,22 +115,25 @@ func (s Spec) withDefaults() Spec {
 		s.CNI = "plain"
 	}
 	if s.Limit == 0 {
-		s.Limit = readyLimit
+		s.Limit = limits.ClusterReady
 	}
 	return s
 }
 
-// Check says all that is wrong with the spec itself.
+// Check returns everything that is wrong with the spec itself.
 func (s Spec) Check() error {
 	var errs []error
-	if !dnsLabel.MatchString(s.Name) || len(s.Name) > maxName || !strings.HasPrefix(s.Name, undo.Prefix) {
-		errs = append(errs, fmt.Errorf("a cluster's name is a DNS label of at most %d characters that starts with %q: %q is not", maxName, undo.Prefix, s.Name))
+	if !strings.HasPrefix(s.Name, undo.Prefix) {
+		errs = append(errs, fmt.Errorf("cluster name %q must start with %q", s.Name, undo.Prefix))
+	} else if !dnsLabel.MatchString(s.Name) || len(s.Name) > maxName {
+		errs = append(errs, fmt.Errorf("invalid --name %q: must be lower case letters, digits and dashes, at most %d characters",
+			strings.TrimPrefix(s.Name, undo.Prefix+"-"), maxName-len(undo.Prefix+"-")))
 	}
 	if s.Nodes < 0 || s.Nodes > maxNodes {
-		errs = append(errs, fmt.Errorf("a cluster has 1 to %d nodes, not %d", maxNodes, s.Nodes))
+		errs = append(errs, fmt.Errorf("invalid --nodes %d: must be 1 to %d", s.Nodes, maxNodes))
 	}
 	if s.Proxy != "" && !slices.Contains(proxies, s.Proxy) {
-		errs = append(errs, fmt.Errorf("there is no kube-proxy mode %q; there are %s", s.Proxy, strings.Join(proxies, ", ")))
+		errs = append(errs, fmt.Errorf("invalid --proxy %q: must be one of %s", s.Proxy, strings.Join(proxies, ", ")))
 	}
 	if s.CNI != "" {
 		_, err := cni.Find(s.CNI)
@@ -148,11 +155,36 @@ func (s Spec) tell(doing string) {
 // Proxies lists kube-proxy's modes.
 func Proxies() []string { return slices.Clone(proxies) }
 
-// findEngine is undo.FindEngine with a hint.
-func findEngine(ctx context.Context) (undo.Engine, error) {
-	engine, err := undo.FindEngine(ctx)
-	if err != nil {
-		return engine, fmt.Errorf("kind needs a container engine that answers (start Docker, or set DOCKER_HOST): %w", err)
+// missing is an error that says what this machine does not have.
+type missing struct{ error }
+
+func (missing) Is(target error) bool { return target == clusters.ErrMissing }
+
+func (m missing) Unwrap() error { return m.error }
+
+// Available returns the node image that clusters get by default. The error says what this machine does not have.
+func Available(ctx context.Context) (string, error) {
+	m := &maker{Cluster: &Cluster{}}
+	var err error
+	if m.engine, err = findEngine(ctx); err != nil {
+		return "", err
 	}
-	return engine, nil
+	err = m.nodeImage(ctx)
+	return m.Spec.Image, err
+}
+
+// findEngine finds the container engine. That it does not answer is clusters.ErrMissing, with what its client said last.
+func findEngine(ctx context.Context) (containers.Engine, error) {
+	docker, err := containers.Find(ctx)
+	if err != nil {
+		said := err.Error()
+		if exit := new(exec.ExitError); errors.As(err, &exit) {
+			_, said, _ = strings.Cut(said, exit.Error()+": ")
+		} else if errors.Is(err, exec.ErrNotFound) {
+			said = "its program docker is not on the PATH"
+		}
+		said = strings.TrimRight(strings.TrimSuffix(said[strings.LastIndexByte(said, '\n')+1:], " Is the docker daemon running?"), ". ")
+		return docker, missing{fmt.Errorf("Docker does not answer: %s. Start Docker, or set DOCKER_HOST", said)}
+	}
+	return docker, nil
 }

@@ -19,8 +19,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/relapse-k8s/relapse/harness/guard"
-	"github.com/relapse-k8s/relapse/harness/runstate"
+	"github.com/relapse-k8s/relapse/clusters/agent/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 )
 
 // realEngine skips a test that makes clusters, where that is not wanted or not possible. Each takes minutes.
@@ -132,7 +132,7 @@ func TestTwoClustersAtOnce(t *testing.T) {
 	// A name that is taken: the one who has it keeps it.
 	_, err = Create(t.Context(), Spec{Name: "relapse-a", Progress: timed(t, "again")}, guarding)
 	g.Expect(err).To(MatchError(ContainSubstring("already exists")))
-	g.Expect(made[0].lacks(t.Context())).To(BeEmpty())
+	g.Expect(made[0].missing(t.Context())).To(BeEmpty())
 
 	logs := t.TempDir()
 	g.Expect(made[1].Collect(t.Context(), logs)).To(Succeed())
@@ -193,10 +193,10 @@ func TestBadImages(t *testing.T) {
 	g.Expect(create("relapse.dev/absent:1", "")).To(MatchError(ContainSubstring("the engine does not have the nodes' image relapse.dev/absent:1: docker pull")))
 	importImage(t, "relapse.dev/stranger:1", map[string]string{"start": "not a node's"})
 	g.Expect(create("relapse.dev/stranger:1", "")).To(MatchError(And(
-		ContainSubstring("image relapse.dev/stranger:1 cannot be the nodes'"), ContainSubstring("/kind/version"))))
+		ContainSubstring("image relapse.dev/stranger:1 is not an image for kind's nodes"), ContainSubstring("/kind/version"))))
 	importImage(t, "relapse.dev/broken:1", map[string]string{"start": "no program", "kind/version": "v1.36.3\n"})
 	g.Expect(create("relapse.dev/broken:1", "")).To(MatchError(And(ContainSubstring("making nodes"), ContainSubstring(logs))))
-	g.Expect(create("", "kindnet")).To(MatchError(ContainSubstring("the CNI kindnet is not in it")))
+	g.Expect(create("", "kindnet")).To(MatchError(ContainSubstring("it does not contain the CNI kindnet")))
 	g.Expect(left(t)).NotTo(ContainSubstring("relapse-bad"))
 	g.Expect(end()).To(Succeed())
 }
@@ -210,7 +210,7 @@ func TestWithoutCNI(t *testing.T) {
 		Name: "relapse-bare", CNI: "none", Limit: 20 * time.Second, Logs: logs, Progress: timed(t, "bare"),
 	}, guarding)
 	t.Log(err)
-	g.Expect(err).To(MatchError(And(ContainSubstring("not ready after 20s"), ContainSubstring("cni plugin not initialized"), ContainSubstring(logs))))
+	g.Expect(err).To(MatchError(And(ContainSubstring("timed out after 20s"), ContainSubstring("cni plugin not initialized"), ContainSubstring(logs))))
 	text, err := os.ReadFile(filepath.Join(logs, "describe-nodes.txt"))
 	g.Expect(string(text), err).To(ContainSubstring("KubeletNotReady"))
 	g.Expect(left(t)).NotTo(ContainSubstring("relapse-bare"))

@@ -9,9 +9,9 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/outside"
 )
 
-// turnResolver makes the nodes, and with them CoreDNS, ask the DNS server of relapse's own outside. The engine's would pass questions
-// on from the machine itself, where no fence is. The nodes find each other by /etc/hosts then.
-func (m *maker) turnResolver(ctx context.Context) error {
+// setResolver makes the nodes, and with them CoreDNS, use the DNS server of the place outside. The engine's server would forward queries
+// from the machine itself, outside the fence. The nodes then find each other by /etc/hosts.
+func (m *maker) setResolver(ctx context.Context) error {
 	if m.Spec.AllowEgress {
 		return nil
 	}
@@ -21,7 +21,7 @@ func (m *maker) turnResolver(ctx context.Context) error {
 	}
 	var errs []error
 	for _, n := range m.Nodes {
-		// In place: both files are mounts of the engine's.
+		// Written in place, because the engine mounts both files.
 		script := "cat >>/etc/hosts; echo nameserver " + outside.DNS + " >/etc/resolv.conf"
 		if out, err := m.run(ctx, n.Container, hosts.String(), "sh", "-euc", script); err != nil {
 			errs = append(errs, fmt.Errorf("node %s: %w: %s", n.Container, err, out))

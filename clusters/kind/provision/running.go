@@ -8,20 +8,18 @@ import (
 	"strings"
 	"time"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
+	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// runningEvery is how often is looked whether the nodes still run while something else is waited for.
-const runningEvery = 2 * time.Second
-
-// WhileRunning is a context that ends, with the reason, when a node of the cluster has: nobody need wait for it any longer.
+// WhileRunning is a context that ends, with the reason, when a node of the cluster has ended.
 func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
-		again := time.NewTicker(runningEvery)
+		again := time.NewTicker(limits.NodesPoll)
 		defer again.Stop()
 		for ctx.Err() == nil {
-			// That it could not be looked is no end.
+			// A failed check does not end the context.
 			if err := c.Running(ctx); errors.As(err, new(nodesEnded)) {
 				cancel(err)
 			}
@@ -34,14 +32,14 @@ func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.Ca
 	return ctx, func() { cancel(nil) }
 }
 
-// nodesEnded are nodes that have ended, each with what the engine says of it.
+// nodesEnded are nodes that have ended, each with its status in the engine.
 type nodesEnded []string
 
 func (n nodesEnded) Error() string { return strings.Join(n, "\n") }
 
-// Running is an error that names the nodes whose containers have ended.
+// Running returns an error that names the nodes whose containers have ended.
 func (c *Cluster) Running(ctx context.Context) error {
-	text, err := c.engine.Run(ctx, "ps", "--all", "--filter", "label="+undo.LabelKindCluster+"="+c.Spec.Name, "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
+	text, err := c.engine.Run(ctx, "ps", "--all", "--filter", "label="+containers.LabelKindCluster+"="+c.Spec.Name, "--format", "{{.Names}}\t{{.State}}\t{{.Status}}")
 	if err != nil {
 		return err
 	}

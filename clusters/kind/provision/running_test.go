@@ -5,7 +5,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
 )
 
 func TestNodesThatHaveEnded(t *testing.T) {
@@ -13,7 +13,7 @@ func TestNodesThatHaveEnded(t *testing.T) {
 	f.cluster("relapse-a", "1", nil)
 	f.write("containers/relapse-a-worker", "relapse-a 1\n")
 	f.cluster("relapse-b", "2", nil)
-	engine, err := undo.FindEngine(t.Context())
+	engine, err := containers.Find(t.Context())
 	f.g.Expect(err).NotTo(HaveOccurred())
 	c := &Cluster{Spec: Spec{Name: "relapse-a"}, engine: engine, Nodes: []Node{{Container: "relapse-a-worker"}, {Container: "relapse-a-control-plane"}}}
 	f.g.Expect(c.Running(t.Context())).To(Succeed())

@@ -12,21 +12,21 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/relapse-k8s/relapse/harness/runstate"
-	"github.com/relapse-k8s/relapse/harness/undo"
+	"github.com/relapse-k8s/relapse/clusters/agent/containers"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 )
 
-// ownerRun is the key of the run's id among what is known of an owner.
+// ownerRun is the key of the run's id in an owner's environment.
 const ownerRun = runstate.EnvRun
 
-// labels are those of a cluster's network.
+// labels of a cluster's network.
 func (m *maker) labels() map[string]string {
 	egress := "closed"
 	if m.Spec.AllowEgress {
 		egress = "open"
 	}
 	labels := map[string]string{
-		labelCluster: m.Spec.Name, undo.LabelInstance: m.instance, labelProxy: m.Spec.Proxy, labelCNI: m.Spec.CNI,
+		labelCluster: m.Spec.Name, containers.LabelInstance: m.instance, labelProxy: m.Spec.Proxy, labelCNI: m.Spec.CNI,
 		labelImage: m.Spec.Image, labelEgress: egress,
 	}
 	if m.made.guard != nil && !m.Spec.Stay {
@@ -37,7 +37,7 @@ func (m *maker) labels() map[string]string {
 	return labels
 }
 
-// ownerOf reads the run's environment back from labels.
+// ownerOf reads the run's environment from labels.
 func ownerOf(labels map[string]string) map[string]string {
 	owner := map[string]string{}
 	for key, value := range labels {
@@ -48,10 +48,10 @@ func ownerOf(labels map[string]string) map[string]string {
 	return owner
 }
 
-// Sweep deletes clusters, containers and fences of runs that nobody looks after and that have no folder any more; those that have one
-// are in its journal. In a dry run it only says on w what there is. Where no engine answers there is nothing to find in it.
+// Sweep deletes clusters, containers and fences of dead runs whose state folder is gone. (If a folder exists, its journal has them.) A
+// dry run only prints to w what would be deleted. If no engine is running, it finds nothing.
 func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err error) {
-	engine, noEngine := undo.FindEngine(ctx)
+	docker, noEngine := containers.Find(ctx)
 	if noEngine != nil {
 		return nil, ctx.Err()
 	}
@@ -65,14 +65,14 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 			return
 		}
 		found = append(found, what)
-		_, _ = fmt.Fprintln(w, verb, what) // what is said is returned too
+		_, _ = fmt.Fprintln(w, verb, what) // the same text is returned
 	}
-	// Containers before networks: what is made meanwhile has its network first, and is not taken for lost.
-	owners, err := containerOwners(ctx, engine)
+	// List containers before networks: a new cluster gets its network first, so its containers are not mistaken for orphans.
+	owners, err := containerOwners(ctx, docker)
 	if err != nil {
 		return nil, err
 	}
-	clusters, err := list(ctx, engine)
+	clusters, err := list(ctx, docker)
 	if err != nil {
 		return nil, err
 	}
@@ -81,19 +81,19 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 			continue
 		}
 		orphan(fmt.Sprintf("cluster %s of run %s, which has no folder any more", c.Name, c.Run), func() error {
-			return deletion(engine, c.Name, c.instance).undo(ctx)
+			return deletion(docker, c.Name, c.instance).undo(ctx)
 		})
 	}
 	for _, o := range owners {
 		if !slices.ContainsFunc(clusters, func(s Summary) bool { return s.Name == o.cluster }) {
 			orphan(fmt.Sprintf("containers of cluster %s, which has no network any more", o.cluster), func() error {
-				return deletion(engine, o.cluster, o.instance).undo(ctx)
+				return deletion(docker, o.cluster, o.instance).undo(ctx)
 			})
 		}
 	}
 	instances, err := fences()
 	if err != nil {
-		return found, errors.Join(errs...) // whoever may not see rules has made none
+		return found, errors.Join(errs...) // a user who may not list rules has made none
 	}
 	for _, instance := range instances {
 		if _, err := netlink.LinkByName(bridgeOf(instance)); errors.As(err, &netlink.LinkNotFoundError{}) {
@@ -103,13 +103,13 @@ func Sweep(ctx context.Context, w io.Writer, dry bool) (found []string, err erro
 	return found, errors.Join(errs...)
 }
 
-// containerOwner is the cluster that a container is of.
+// containerOwner is the cluster that a container belongs to.
 type containerOwner struct{ cluster, instance string }
 
-// containerOwners are those of the containers that relapse has made.
-func containerOwners(ctx context.Context, engine undo.Engine) ([]containerOwner, error) {
-	text, err := engine.Run(ctx, "ps", "--all", "--filter", "label="+undo.LabelInstance, "--filter", "label="+undo.LabelKindCluster,
-		"--format", fmt.Sprintf("{{.Label %q}} {{.Label %q}}", undo.LabelKindCluster, undo.LabelInstance))
+// containerOwners lists the owners of all containers that relapse has made.
+func containerOwners(ctx context.Context, docker containers.Engine) ([]containerOwner, error) {
+	text, err := docker.Run(ctx, "ps", "--all", "--filter", "label="+containers.LabelInstance, "--filter", "label="+containers.LabelKindCluster,
+		"--format", fmt.Sprintf("{{.Label %q}} {{.Label %q}}", containers.LabelKindCluster, containers.LabelInstance))
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"github.com/relapse-k8s/relapse/clusters/lab/policy/enforce"
+	"github.com/relapse-k8s/relapse/clusters/agent/enforce"
 )
 
 // Cluster is what policies are compiled against.
@@ -77,7 +77,7 @@ func (c Cluster) isolate(pod *corev1.Pod, direction string) (enforce.Isolated, e
 	return isolated, nil
 }
 
-// types are the directions in which a policy isolates: where it does not say, ingress, and egress if it has rules for that.
+// types are the directions in which a policy isolates: if it does not say, ingress, and egress if it has rules for that.
 func types(p *networkingv1.NetworkPolicy) []string {
 	var directions []string
 	for _, t := range p.Spec.PolicyTypes {

@@ -12,9 +12,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/enforce"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
 	"github.com/relapse-k8s/relapse/clusters/lab/policy"
-	"github.com/relapse-k8s/relapse/clusters/lab/policy/enforce"
-	"github.com/relapse-k8s/relapse/harness/undo/nstest"
 )
 
 func pod(namespace, name, ip string, labels map[string]string, ports ...corev1.ContainerPort) *corev1.Pod {

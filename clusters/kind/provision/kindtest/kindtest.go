@@ -10,13 +10,13 @@ import (
 	"github.com/onsi/gomega"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent/guard"
+	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
-	"github.com/relapse-k8s/relapse/harness/guard"
-	"github.com/relapse-k8s/relapse/harness/runstate"
 )
 
-// Cluster makes one that goes with the test, which has a state folder of its own from then on. Where the test may not start containers, or
-// there is no engine or image, it is skipped. Bin finds relapse's programs.
+// Cluster makes a cluster that is deleted at the end of the test, and gives the test its own state folder. The test is skipped if it may
+// not start containers, or if there is no engine or image. Bin finds relapse's programs.
 func Cluster(t *testing.T, name string, nodes int, bin func(*testing.T) string) *provision.Cluster {
 	t.Helper()
 	if os.Getenv("RELAPSE_TEST_KIND") == "" {
@@ -29,7 +29,7 @@ func Cluster(t *testing.T, name string, nodes int, bin func(*testing.T) string) 
 	g.Expect(err).NotTo(gomega.HaveOccurred())
 	guarding, err := guard.Start(t.Context(), program, filepath.Join(state.Folder(), "guard.log"), state)
 	g.Expect(err).NotTo(gomega.HaveOccurred())
-	// The guard takes the cluster with it, also where this is killed.
+	// The guard deletes the cluster, even if the test is killed.
 	t.Cleanup(func() { g.Expect(errors.Join(guarding.Close(), state.Close())).To(gomega.Succeed()) })
 	made, err := provision.Create(t.Context(), provision.Spec{Name: name, Nodes: nodes}, guarding)
 	if errors.Is(err, clusters.ErrMissing) {

@@ -1,4 +1,7 @@
 // Package netnstest runs a test in a network namespace of its own, with nothing in it but a loopback that is up.
+//
+// It stands beside the main module's undo/nstest because a requirement on that module would choose the versions of golang.org/x that
+// kube-proxy and CoreDNS are built with here.
 package netnstest
 
 import (
@@ -16,7 +19,7 @@ import (
 const inside = "RELAPSE_TEST_INSIDE_NETNS"
 
 // Run has body run in a child: this test binary again, only this test, born in a new network namespace, so that all its
-// threads are in it and the kernel removes it with the process. Where that is not permitted the test is skipped.
+// threads are in it and the kernel removes it with the process. If that is not permitted the test is skipped.
 func Run(t *testing.T, body func(t *testing.T)) {
 	t.Helper()
 	if os.Getenv(inside) == t.Name() {

@@ -1,0 +1,51 @@
+package probes
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+)
+
+// Connect opens a new TCP connection and closes it again.
+type Connect struct {
+	// To is host:port.
+	To string `json:"to"`
+	// SourcePort, if given, is the first of 10000 source ports, one for each attempt: two probes with the same sourcePort use the same ports
+	// at the same time. Default: the kernel's own choice.
+	SourcePort int `json:"sourcePort,omitempty" jsonschema:"minimum=1024,maximum=55000"`
+}
+
+// Validate checks the form of the address.
+func (p *Connect) Validate() error {
+	return hostPort(p.To)
+}
+
+// Attempt connects.
+func (p *Connect) Attempt(ctx context.Context, number int) (Outcome, error) {
+	var dialer net.Dialer
+	var outcome Outcome
+	if p.SourcePort > 0 {
+		port := ownPort(p.SourcePort, number)
+		dialer.LocalAddr = &net.TCPAddr{Port: port}
+		dialer.Control = reuseAddress
+		outcome.Ports = [2]uint16{uint16(port), uint16(port)}
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", p.To)
+	if err != nil {
+		return outcome, err
+	}
+	outcome.from(conn)
+	outcome.Seen = conn.LocalAddr().String() + " > " + conn.RemoteAddr().String()
+	return outcome, conn.Close()
+}
+
+// reuseAddress allows a port that an earlier connection has left in TIME_WAIT.
+func reuseAddress(_, _ string, conn syscall.RawConn) error {
+	var set error
+	err := conn.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
+	return errors.Join(err, set)
+}
+
+// Close has nothing to close.
+func (p *Connect) Close() error { return nil }

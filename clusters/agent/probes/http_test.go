@@ -1,0 +1,120 @@
+package probes_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/probes"
+)
+
+// recorder is a server that remembers who asked, and answers the nth request as told.
+type recorder struct {
+	answer func(n int) int
+
+	mu      sync.Mutex
+	clients []string
+	methods []string
+}
+
+func (r *recorder) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.clients = append(r.clients, request.RemoteAddr)
+	r.methods = append(r.methods, request.Method)
+	w.Header().Set("Server", "recorder")
+	w.Header().Set("Location", "/elsewhere")
+	w.WriteHeader(r.answer(len(r.clients)))
+}
+
+func serve(t *testing.T, answer func(n int) int) (*recorder, string) {
+	t.Helper()
+	r := &recorder{answer: answer}
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	return r, server.URL
+}
+
+func bounded(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestHTTPFailsOnAStatusThatIsNotExpected(t *testing.T) {
+	for _, c := range []struct {
+		expect []int
+		status int
+		want   string
+	}{
+		{nil, 200, ""},
+		{nil, 204, ""},
+		{nil, 302, "status 302 Found from recorder"},
+		{nil, 404, "status 404 Not Found from recorder"},
+		{nil, 426, "status 426 Upgrade Required from recorder"},
+		{nil, 502, "status 502 Bad Gateway from recorder"},
+		{[]int{404, 502}, 502, ""},
+		{[]int{404, 502}, 200, "status 200 OK from recorder"},
+	} {
+		g := NewWithT(t)
+		r, url := serve(t, func(int) int { return c.status })
+		outcome, err := (&probes.HTTP{URL: url, Status: c.expect}).Attempt(bounded(t), 1)
+		g.Expect(outcome.Seen).To(ContainSubstring("from recorder"))
+		if c.want == "" {
+			g.Expect(err).NotTo(HaveOccurred())
+		} else {
+			g.Expect(err).To(MatchError(c.want))
+		}
+		g.Expect(r.methods).To(HaveLen(1), "a redirect is not followed")
+	}
+}
+
+func TestHTTPWarmsUntilItSucceedsAndMeasuresANewConnection(t *testing.T) {
+	g := NewWithT(t)
+	r, url := serve(t, func(n int) int {
+		if n < 3 {
+			return http.StatusServiceUnavailable
+		}
+		return http.StatusOK
+	})
+	const idle = 30 * time.Millisecond
+	probe := &probes.HTTP{URL: url, Method: http.MethodPost, Warm: true, Idle: units.Duration(idle)}
+	begin := time.Now()
+	seen, err := probe.Attempt(bounded(t), 1)
+	whole := time.Since(begin)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(seen.Seen).To(Equal("200 OK from recorder"))
+	g.Expect(r.methods).To(HaveLen(4)) // two in vain, the one that warms, the one that counts
+	g.Expect(r.methods).To(HaveEach(http.MethodPost))
+	g.Expect(r.clients[3]).NotTo(Equal(r.clients[2]))
+	g.Expect(whole-seen.Took).To(BeNumerically(">=", idle), "the pause is not counted")
+}
+
+func TestHTTPSaysWhyItNeverGotWarm(t *testing.T) {
+	g := NewWithT(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, url := serve(t, func(n int) int {
+		if n == 2 {
+			cancel()
+		}
+		return http.StatusBadGateway
+	})
+	_, err := (&probes.HTTP{URL: url, Warm: true}).Attempt(ctx, 1)
+	g.Expect(err).To(MatchError(ContainSubstring("no warm request succeeded")))
+}
+
+func TestHTTPRefusesSettings(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect((&probes.HTTP{URL: "https://web/"}).Validate()).To(MatchError(`"https://web/": write http://HOST[:PORT]/PATH`))
+	g.Expect((&probes.HTTP{URL: "http://web/", Idle: 1}).Validate()).To(MatchError(ContainSubstring("it needs warm: true")))
+	g.Expect((&probes.HTTP{URL: "http://web/", Status: []int{40}}).Validate()).To(MatchError("status 40: must be from 200 to 599"))
+	g.Expect((&probes.HTTP{URL: "http://web:80/", Status: []int{404}}).Validate()).To(Succeed())
+}

@@ -1,0 +1,33 @@
+package readers_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
+)
+
+// TestKeys holds the catalogue's lists of numbers against what each reader reads here: a number that is not listed could not be named
+// in a scenario.
+func TestKeys(t *testing.T) {
+	if !nstest.Enter(t) {
+		return
+	}
+	for name, reader := range readers.Catalogue {
+		g := NewWithT(t)
+		values, err := readers.HandleRead(t.Context(), name, func(agent.None) {})
+		g.Expect(err).NotTo(HaveOccurred(), name)
+		g.Expect(values).NotTo(BeEmpty(), name)
+		for key := range values {
+			g.Expect(reader.Keys).To(HaveKey(key), "%s reads a number that is not in its Keys", name)
+		}
+	}
+}
+
+func TestUnknownReader(t *testing.T) {
+	_, err := readers.HandleRead(t.Context(), "contrack", nil)
+	NewWithT(t).Expect(err).To(MatchError(`unknown reader "contrack"`))
+}

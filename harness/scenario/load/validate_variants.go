@@ -1,0 +1,146 @@
+package load
+
+import (
+	"slices"
+
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+func (v *validator) variantList() {
+	variants := v.s.Variants
+	v.atLeastOne("variants", len(variants), "give at least one variant")
+	if len(variants) == 1 && variants[0].ID != "default" && variants[0].ID != "" {
+		v.r.addAt("variants[0].id", "a single variant is called default")
+	}
+	for i, variant := range variants {
+		path := index("variants", i)
+		v.fault(path+".fault", variant.Fault)
+		v.symptom(path + ".symptom")
+		v.shown(path+".symptom.share", variant.Symptom.Share)
+		if !v.recorded {
+			v.without(path, variant)
+		}
+		for _, probe := range v.s.Probes {
+			if probe.ID == variant.Symptom.Probe && !scenario.Applies(probe.Variants, variant.ID) {
+				v.r.addAt(path+".symptom.probe", "probe %q does not apply to variant %q", probe.ID, variant.ID)
+			}
+		}
+		v.hostChanges(path, variant)
+	}
+}
+
+func (v *validator) fault(path string, fault scenario.Fault) {
+	v.atLeastOne(join(path, "changes"), len(fault.Changes), "a fault changes something: give at least one change")
+	steps := v.steps(join(path, "changes"), fault.Changes, names{})
+	v.readings(join(path, "effective"), fault.Effective, steps)
+	v.atLeastOne(join(path, "proof"), len(fault.Proof), "a fault without proof cannot be told from no fault: give at least one reading")
+	v.readings(join(path, "proof"), fault.Proof, steps)
+	v.readings(join(path, "stillApplied"), fault.StillApplied, steps)
+}
+
+func (v *validator) symptom(path string) {
+	if attempt := join(path, "attempt"); !v.r.has(join(attempt, "failed")) && !v.r.has(join(attempt, "took")) {
+		v.r.addAt(attempt, "say when an attempt shows the symptom: give failed, took or both")
+	}
+}
+
+// hostChanges holds what a variant says of the whole machine against what its steps do to it.
+func (v *validator) hostChanges(path string, variant scenario.Variant) {
+	said := join(path, "hostChanges")
+	if v.r.blocked(said) {
+		return
+	}
+	touches := false
+	check := func(path string, steps []scenario.Step) {
+		for i, step := range steps {
+			if step.On != "host" {
+				continue
+			}
+			touches = true
+			if !variant.HostChanges {
+				v.r.addAt(join(index(path, i), "on"), "alters the whole machine, so variant %q needs hostChanges: true", variant.ID)
+			}
+		}
+	}
+	check(path+".fault.changes", variant.Fault.Changes)
+	for i, remedy := range v.s.Remedies {
+		if scenario.Applies(remedy.Variants, variant.ID) {
+			check(index("remedies", i)+".changes", remedy.Changes)
+		}
+	}
+	for i, control := range v.s.Controls {
+		if scenario.Applies(control.Variants, variant.ID) {
+			check(index("controls", i)+".with", control.With)
+			check(index("controls", i)+".instead", control.Instead)
+		}
+	}
+	if variant.HostChanges && !touches && !v.r.broken(path+".fault.changes") {
+		v.r.addAt(said, "no step of this variant is on: host, so nothing alters the whole machine")
+	}
+}
+
+func (v *validator) detectorList() {
+	for i, detector := range v.s.Detection {
+		path := index("detection", i)
+		v.readingsIn(join(path, detector.Use.Name), detector.Use.Config, v.faultSteps(v.variantsOf(path, detector.Variants)))
+		v.logLine(join(path, detector.Use.Name), detector.Use.Config)
+	}
+}
+
+func (v *validator) remedyList() {
+	v.atLeastOne("remedies", len(v.s.Remedies), "give at least one cure: only what can be cured on purpose was understood")
+	for i, remedy := range v.s.Remedies {
+		path := index("remedies", i)
+		variants := v.variantsOf(path, remedy.Variants)
+		v.atLeastOne(join(path, "changes"), len(remedy.Changes), "a remedy changes something: give at least one change")
+		on := beside(v.faultSteps(variants), v.steps(join(path, "changes"), remedy.Changes, v.takenSteps(variants)), remedy.Changes)
+		v.readings(join(path, "effective"), remedy.Effective, on)
+		// The cure is withdrawn then: what is left to read is the fault's.
+		v.readings(join(path, "relapse"), remedy.Relapse, v.faultSteps(variants))
+	}
+}
+
+// beside returns the ids of a fault's steps and of steps made beside them.
+func beside(fault, checked names, steps []scenario.Step) names {
+	fault.unsure = fault.unsure || checked.unsure
+	for _, step := range steps {
+		if step.ID != "" {
+			fault.list = append(fault.list, step.ID)
+		}
+	}
+	return fault
+}
+
+func (v *validator) controlList() {
+	for i, control := range v.s.Controls {
+		path := index("controls", i)
+		with, instead := join(path, "with"), join(path, "instead")
+		variants := v.variantsOf(path, control.Variants)
+		var on names
+		switch hasWith, hasInstead := v.r.has(with), v.r.has(instead); {
+		case hasWith && hasInstead:
+			v.r.addAt(path, "with and instead are given: a control does one of the two")
+		case !hasWith && !hasInstead:
+			v.r.addAt(path, "nothing is tried: give with (beside the fault) or instead (in place of it)")
+		case hasInstead && control.Expect == "symptom":
+			v.r.addAt(instead, "expect: symptom is for a wrong cure beside the fault: use with")
+		}
+		if v.r.has(instead) {
+			v.atLeastOne(instead, len(control.Instead), "give at least one change")
+			on = v.steps(instead, control.Instead, names{})
+		}
+		if v.r.has(with) {
+			v.atLeastOne(with, len(control.With), "give at least one change")
+			on = beside(v.faultSteps(variants), v.steps(with, control.With, v.takenSteps(variants)), control.With)
+		}
+		if on.noun == "" {
+			on.unsure = true // nothing is tried, which was said above
+		}
+		v.readings(join(path, "effective"), control.Effective, on)
+		v.readings(join(path, "proof"), control.Proof, on)
+	}
+}
+
+func (v *validator) variantIndex(id string) int {
+	return slices.IndexFunc(v.s.Variants, func(one scenario.Variant) bool { return one.ID == id })
+}

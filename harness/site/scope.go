@@ -1,0 +1,118 @@
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+	"github.com/relapse-k8s/relapse/harness/scenario"
+)
+
+// AddressUser is a change that must know the addresses of some pods.
+type AddressUser interface {
+	// NeedsAddresses names the pods.
+	NeedsAddresses() []string
+}
+
+// Scope is the part of the undo list that belongs to one step, as undo.Scope is in an agent: it is undone last first and past errors. At and
+// Object write down how to undo what they do before they do it; for all else there is PushFunc.
+type Scope struct {
+	Cluster clusters.Cluster
+
+	site *Site
+	id   string
+	undo *undo.Scope
+}
+
+// PushFunc writes down how to undo what is about to be done, and what that is, as in: delete Service web. If it fails, nothing may be done.
+func (s *Scope) PushFunc(what string, undo func(context.Context) error) error {
+	return s.undo.PushFunc(what, undo)
+}
+
+// At makes a change at places, at all of them at once. A step makes at most one change at a place.
+func (s *Scope) At(ctx context.Context, places []string, name string, config any) error {
+	text, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	addresses, err := s.addresses(ctx, config)
+	if err != nil {
+		return err
+	}
+	if err := s.PushFunc("undo "+name, func(ctx context.Context) error {
+		return s.site.each(places, func(conn *agent.Conn) error {
+			_, err := changes.Undo.Call(ctx, conn, s.id, nil)
+			if errors.Is(err, agent.ErrGone) && conn != s.site.Host {
+				return nil // an agent whose stream ends undoes all that it did; of one that was killed, its node's keeper does soon
+			}
+			return err
+		})
+	}); err != nil {
+		return err
+	}
+	return s.site.each(places, func(conn *agent.Conn) error {
+		_, err := changes.Apply.Call(ctx, conn, changes.Request{ID: s.id, Name: name, Config: text, Run: s.site.Run, Place: conn.Name(), Addresses: addresses}, nil)
+		return err
+	})
+}
+
+// addresses asks the pods that a change names.
+func (s *Scope) addresses(ctx context.Context, config any) (map[string]netip.Addr, error) {
+	user, ok := config.(AddressUser)
+	if !ok {
+		return nil, nil
+	}
+	addresses := map[string]netip.Addr{}
+	for _, pod := range user.NeedsAddresses() {
+		conn, err := s.site.Agent("pod/" + pod)
+		if err != nil {
+			return nil, err
+		}
+		if addresses[pod], err = changes.ReadAddress.Call(ctx, conn, agent.None{}, nil); err != nil {
+			return nil, fmt.Errorf("pod/%s: %w", pod, err)
+		}
+	}
+	return addresses, nil
+}
+
+// Object creates or replaces a Kubernetes object, as kubectl apply does. Undone, it is deleted, or the one that it replaced is restored.
+func (s *Scope) Object(ctx context.Context, object []byte) error {
+	var head scenario.ObjectHead
+	if err := json.Unmarshal(object, &head); err != nil {
+		return err
+	}
+	restore, err := s.Cluster.Keep(ctx, head.Kind, head.Metadata.Namespace, head.Metadata.Name)
+	if err != nil {
+		return err // without it nothing could be restored
+	}
+	if err := s.PushFunc(fmt.Sprintf("restore %s %s", head.Kind, head.Metadata.Name), restore); err != nil {
+		return err
+	}
+	return s.Cluster.Apply(ctx, object)
+}
+
+// Read asks a change at places for its readings, by place.
+func (s *Scope) Read(ctx context.Context, places []string) (map[string]map[string]float64, error) {
+	return ask(ctx, s, places, changes.Read)
+}
+
+// ask asks a change at places for something, by place.
+func ask[T any](ctx context.Context, s *Scope, places []string, op agent.Op[string, agent.None, T]) (map[string]T, error) {
+	var mu sync.Mutex
+	answers := map[string]T{}
+	err := s.site.each(places, func(conn *agent.Conn) error {
+		answer, err := op.Call(ctx, conn, s.id, nil)
+		mu.Lock()
+		defer mu.Unlock()
+		answers[conn.Name()] = answer
+		return err
+	})
+	return answers, err
+}
