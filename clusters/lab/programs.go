@@ -19,11 +19,11 @@ type Program struct {
 
 // Programs are all that the lab calls.
 var Programs = []Program{
-	{"nft", "--version", "nftables", "kube-proxy in nftables mode needs it", "nftables"},
-	{"iptables", "--version", "iptables", "kube-proxy in iptables mode needs it", "iptables"},
-	{"conntrack", "--version", "conntrack", "its output is kept as evidence", ""},
-	{"ip", "-V", "iproute2", "its output is kept as evidence", ""},
-	{"getent", "--version", "libc-bin", "detection commands use it", ""},
+	{"nft", "--version", "nftables", "for kube-proxy in nftables mode", "nftables"},
+	{"iptables", "--version", "iptables", "for kube-proxy in iptables mode", "iptables"},
+	{"conntrack", "--version", "conntrack", "for evidence", ""},
+	{"ip", "-V", "iproute2", "for evidence", ""},
+	{"getent", "--version", "libc-bin", "for detection commands", ""},
 }
 
 // Missing returns an error if this machine does not have the program that kube-proxy needs in a mode.

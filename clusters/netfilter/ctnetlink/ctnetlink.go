@@ -111,6 +111,12 @@ const (
 	attrID         = 12
 	attrNATDst     = 13
 	attrMarkMask   = 21
+	attrFilter     = 25
+
+	// Which parts of attrTupleOrig must match. Source: linux net/netfilter/nf_internals.h.
+	filterOrig           = 1
+	filterProto   uint32 = 1 << 3
+	filterDstPort uint32 = 1 << 5
 
 	natV4Min = 1
 	natV4Max = 2
@@ -248,7 +254,7 @@ func (f Filter) Match(e Entry) bool {
 		(!f.Src.IsValid() || f.Src.Contains(e.Orig.Src.Addr())) && (!f.Dst.IsValid() || f.Dst.Contains(e.Orig.Dst.Addr()))
 }
 
-// List dumps the entries that the filter selects; the filter works in user space.
+// List dumps the entries that the filter selects.
 func (c *Conn) List(ctx context.Context, f Filter) ([]Entry, error) {
 	found, err := c.dump(ctx, f)
 	if err != nil {
@@ -317,7 +323,7 @@ func (c *Conn) dump(ctx context.Context, f Filter) ([]listed, error) {
 	}
 	defer nfnl.Bound(ctx, c.nl)()
 	// One send and an iteration instead of Execute: a table may have 100,000s of entries.
-	if _, err := c.nl.Send(message(msgGet, netlink.Dump, nil)); err != nil {
+	if _, err := c.nl.Send(message(msgGet, netlink.Dump, f.marshal())); err != nil {
 		return nil, cause(ctx, err)
 	}
 	var found []listed

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mdlayher/netlink"
 	. "github.com/onsi/gomega"
 	vnetlink "github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -131,6 +132,34 @@ func TestFillCountAndDelete(t *testing.T) {
 	g.Expect(c.Count(ctx)).To(Equal(0))
 	_, err = c.DeleteWhere(ctx, Filter{})
 	g.Expect(err).To(MatchError(ContainSubstring("every entry")))
+}
+
+// A full table has hundreds of thousands of entries, which take seconds to send.
+func TestTheKernelFilters(t *testing.T) {
+	g := NewWithT(t)
+	c, ctx := open(t)
+	for i, e := range []Entry{{Proto: unix.IPPROTO_TCP}, {Proto: unix.IPPROTO_TCP}, {Proto: unix.IPPROTO_UDP}} {
+		e.Timeout = time.Minute
+		e.Orig = Tuple{
+			netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(1+i)),
+			netip.AddrPortFrom(netip.MustParseAddr("192.0.2.2"), uint16(80+i%2)),
+		}
+		g.Expect(c.Create(ctx, e)).To(Succeed())
+	}
+	for _, of := range []struct {
+		Filter
+		sent, selected int
+	}{
+		{Filter{}, 3, 3},
+		{Filter{Proto: unix.IPPROTO_TCP}, 2, 2},
+		{Filter{Proto: unix.IPPROTO_TCP, DstPort: 80}, 1, 1},
+		{Filter{Proto: unix.IPPROTO_UDP, DstPort: 81}, 0, 0},
+		{Filter{DstPort: 80}, 3, 2},
+		{Filter{Proto: unix.IPPROTO_TCP, Src: netip.MustParsePrefix("192.0.2.2/32")}, 2, 0},
+	} {
+		g.Expect(c.nl.Execute(message(msgGet, netlink.Dump, of.Filter.marshal()))).To(HaveLen(of.sent), "%+v", of.Filter)
+		g.Expect(c.List(ctx, of.Filter)).To(HaveLen(of.selected), "%+v", of.Filter)
+	}
 }
 
 func TestEntriesOfIPv6AreLeftAlone(t *testing.T) {

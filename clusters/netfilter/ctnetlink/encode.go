@@ -64,6 +64,29 @@ func (t Tuple) append(b []byte, kind uint16, proto uint8) []byte {
 	})
 }
 
+// marshal asks the kernel for protocol and port, so that it does not send hundreds of thousands of other entries. Kernels before Linux 5.8
+// ignore that and send all.
+// Source: linux net/netfilter/nf_conntrack_netlink.c (ctnetlink_alloc_filter, ctnetlink_parse_tuple_filter).
+func (f Filter) marshal() []byte {
+	if f.Proto == 0 {
+		return nil // a port without a protocol is refused
+	}
+	flags := filterProto
+	b := nest(nil, attrTupleOrig, func(b []byte) []byte {
+		return nest(b, tupleProto, func(b []byte) []byte {
+			b = attr(b, protoNum, []byte{f.Proto})
+			if f.DstPort != 0 {
+				flags |= filterDstPort
+				b = attr(b, protoDport, binary.BigEndian.AppendUint16(nil, f.DstPort))
+			}
+			return b
+		})
+	})
+	return nest(b, attrFilter, func(b []byte) []byte {
+		return attr(b, filterOrig, binary.NativeEndian.AppendUint32(nil, flags))
+	})
+}
+
 // translation is the range of addresses and ports of a NAT rule, which has one of each.
 func translation(b []byte, kind uint16, to netip.AddrPort) []byte {
 	return nest(b, kind, func(b []byte) []byte {

@@ -35,19 +35,31 @@ Exit codes: 0 if at least one scenario can run in the lab here, 4 if none can.`,
 				return err
 			}
 			out := c.OutOrStdout()
-			return (&doctor{page{w: out, width: width(out)}}).examine(c.Context())
+			return (&doctor{page: page{w: out, width: width(out)}}).examine(c.Context())
 		},
 	}
 }
 
-type doctor struct{ page }
+type doctor struct {
+	page
+	column int // width of the names in this section
+}
+
+// section begins a section that says something about these names.
+func (d *doctor) section(title string, names ...string) {
+	d.heading(title)
+	d.column = 0
+	for _, name := range names {
+		d.column = max(d.column, len(name))
+	}
+}
 
 func (d *doctor) say(ok bool, name, text string) {
 	mark := "ok"
 	if !ok {
 		mark = "no"
 	}
-	d.text(fmt.Sprintf("  %s  %-23s  ", mark, name), text)
+	d.text(fmt.Sprintf("  %s  %-*s  ", mark, d.column, name), text)
 }
 
 // all lists what is as it should be.
@@ -67,7 +79,7 @@ func (d *doctor) examine(ctx context.Context) error {
 		who = "an ordinary user, in a user namespace"
 	}
 	d.text("", fmt.Sprintf("Linux %s, running as %s", unix.ByteSliceToString(uts.Release[:]), who))
-	d.heading("Programs")
+	d.section("Programs", "conntrack", "relapse's own")
 	for _, p := range lab.Programs {
 		d.program(ctx, p)
 	}
@@ -79,7 +91,7 @@ func (d *doctor) examine(ctx context.Context) error {
 	} else {
 		d.say(false, "relapse's own", err.Error())
 	}
-	d.heading("Kernel")
+	d.section("Kernel", slices.Collect(maps.Keys(found))...)
 	if err != nil {
 		d.say(false, "the lab", err.Error())
 	}
@@ -96,7 +108,7 @@ func (d *doctor) examine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.heading("Kind")
+	d.section("Kind", "kind")
 	d.kind(ctx)
 	d.heading("Left by dead runs")
 	if err := d.leftovers(ctx); err != nil {
@@ -111,7 +123,7 @@ func (d *doctor) examine(ctx context.Context) error {
 func (d *doctor) program(ctx context.Context, p lab.Program) {
 	path, err := exec.LookPath(p.Name)
 	if err != nil {
-		d.say(false, p.Name, fmt.Sprintf("%s: apt-get install %s", p.Why, p.Package))
+		d.say(false, p.Name, fmt.Sprintf("%s; apt-get install %s", p.Why, p.Package))
 		return
 	}
 	version, _ := exec.CommandContext(ctx, path, p.Version).CombinedOutput() // a program without a version is installed, too
@@ -121,13 +133,17 @@ func (d *doctor) program(ctx context.Context, p lab.Program) {
 
 // scenarios lists which scenarios can run, and returns whether any can. Why an offer is missing was said before.
 func (d *doctor) scenarios(offers map[string]offers.Offer, offersErr error) (able bool, err error) {
-	d.heading("Scenarios")
 	if offersErr != nil {
+		d.section("Scenarios", "all")
 		d.say(false, "all", offersErr.Error())
 		return false, nil
 	}
 	all, err := listAll(offers, nil)
-	var whole []string
+	var ids, whole []string
+	for _, s := range all {
+		ids = append(ids, s.ID)
+	}
+	d.section("Scenarios", ids...)
 	for _, s := range all {
 		able = able || s.Runs
 		var not []string

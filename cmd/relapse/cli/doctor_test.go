@@ -15,10 +15,12 @@ func TestDoctorNamesThePackage(t *testing.T) {
 	g := NewWithT(t)
 	t.Setenv("PATH", t.TempDir())
 	var out bytes.Buffer
-	d := &doctor{page{w: &out, width: 200}}
-	p := lab.Program{Name: "ldconfig", Version: "--version", Why: "a test needs it", Package: "libc-bin"}
+	d := &doctor{page: page{w: &out, width: 200}}
+	d.section("Programs", "ldconfig")
+	out.Reset()
+	p := lab.Program{Name: "ldconfig", Version: "--version", Why: "for a test", Package: "libc-bin"}
 	d.program(t.Context(), p)
-	g.Expect(out.String()).To(Equal("  no  ldconfig                 a test needs it: apt-get install libc-bin\n"))
+	g.Expect(out.String()).To(Equal("  no  ldconfig  for a test; apt-get install libc-bin\n"))
 	out.Reset()
 	g.Expect(sbin.AddToPath()).To(Succeed())
 	d.program(t.Context(), p)
