@@ -151,18 +151,20 @@ func TestAProbeIsWaitedForAtItsOwnPace(t *testing.T) {
 	probe := func(timeout time.Duration) scenario.Probe { return scenario.Probe{Timeout: units.Duration(timeout)} }
 	for _, c := range []struct {
 		timeout time.Duration
-		inRow   int
+		row     plan.Row
 		since   time.Duration
 		more    bool
 	}{
-		{5 * time.Second, 0, 14 * time.Second, true},
-		{5 * time.Second, 0, 15 * time.Second, false},
-		{5 * time.Second, 9, 26 * time.Second, true}, // such as attempts with idle: 2600ms
-		{5 * time.Second, 10, time.Second, false},
-		{20 * time.Second, 0, 59 * time.Second, true},
-		{20 * time.Second, 0, 60 * time.Second, false},
-		{20 * time.Second, 1, 200 * time.Second, true},
+		{5 * time.Second, plan.Row{}, 14 * time.Second, true},
+		{5 * time.Second, plan.Row{}, 15 * time.Second, false},
+		{5 * time.Second, plan.Row{Times: 9, For: 4900 * time.Millisecond}, 26 * time.Second, true},
+		{5 * time.Second, plan.Row{Times: 10, For: time.Second}, time.Second, false},
+		{5 * time.Second, plan.Row{Times: 4, For: 10400 * time.Millisecond}, 26 * time.Second, true}, // such as attempts with idle: 2600ms
+		{5 * time.Second, plan.Row{Times: 5, For: 13 * time.Second}, 28 * time.Second, false},
+		{20 * time.Second, plan.Row{}, 59 * time.Second, true},
+		{20 * time.Second, plan.Row{}, 60 * time.Second, false},
+		{20 * time.Second, plan.Row{Times: 1, For: time.Second}, 200 * time.Second, true},
 	} {
-		g.Expect(plan.AwaitReady(probe(c.timeout), c.inRow, c.since)).To(Equal(c.more), "%+v", c)
+		g.Expect(plan.AwaitReady(probe(c.timeout), c.row, c.since)).To(Equal(c.more), "%+v", c)
 	}
 }

@@ -233,7 +233,7 @@ func (l *lane) eachSample(ctx context.Context, probe scenario.Probe, first, atte
 	return made, err
 }
 
-// waitHealthy waits until every probe has succeeded several times in a row; the error says which did not, and why.
+// waitHealthy waits until every probe is ready; the error says which is not, and why.
 func (l *lane) waitHealthy(ctx context.Context) error {
 	own := l.Scenario.ProbesOf(l.variant.ID)
 	errs := make([]error, len(own))
@@ -241,28 +241,32 @@ func (l *lane) waitHealthy(ctx context.Context) error {
 	var all sync.WaitGroup
 	for i, probe := range own {
 		all.Go(func() {
-			begin, row, last := time.Now(), 0, "nothing"
-			for ; ctx.Err() == nil && plan.AwaitReady(probe, row, time.Since(begin)); tries[i]++ {
+			begin, last := time.Now(), "nothing"
+			var row plan.Row
+			for rowSince := begin; ctx.Err() == nil && plan.AwaitReady(probe, row, time.Since(begin)); tries[i]++ {
+				if row.Times == 0 {
+					rowSince = time.Now()
+				}
 				_, err := l.eachSample(ctx, probe, l.next+tries[i], 1, func(s probes.Sample) {
-					row++
-					last = fmt.Sprintf("%d successes in a row", row)
+					row = plan.Row{Times: row.Times + 1, For: time.Since(rowSince)}
+					last = fmt.Sprintf("%d successes in a row", row.Times)
 					if s.Error != "" {
-						row, last = 0, s.Error
+						row, last = plan.Row{}, s.Error
 					}
 				})
 				if err != nil {
 					last = err.Error()
 					break
 				}
-				if row == 0 {
+				if row.Times == 0 {
 					rest(ctx)
 				}
 			}
 			l.add(history.Event{Kind: history.KindWait, Wait: &history.Wait{
-				For: fmt.Sprintf("probe %s: %d successes in a row", probe.ID, plan.ReadyInRow), Last: last, Took: time.Since(begin).Seconds(), OK: row >= plan.ReadyInRow,
+				For: fmt.Sprintf("probe %s: %s", probe.ID, plan.ReadyText), Last: last, Took: time.Since(begin).Seconds(), OK: row.Ready(),
 			}})
-			if row < plan.ReadyInRow {
-				errs[i] = fmt.Errorf("probe %s did not succeed %d times in a row, the first within %s; last seen: %s", probe.ID, plan.ReadyInRow, plan.ReadyBegin(probe), last)
+			if !row.Ready() {
+				errs[i] = fmt.Errorf("probe %s did not have %s, beginning within %s; last seen: %s", probe.ID, plan.ReadyText, plan.ReadyBegin(probe), last)
 			}
 		})
 	}

@@ -152,7 +152,7 @@ func phaseLines(s *scenario.Scenario, v *scenario.Variant, l plan.Lane, p plan.P
 	}
 	if p.Settles {
 		for _, probe := range s.ProbesOf(v.ID) {
-			add("wait", "until %s has succeeded %d times in a row; the first of these must begin within %s", probe.ID, plan.ReadyInRow, plan.ReadyBegin(probe))
+			add("wait", "until %s has had %s; the first of these must begin within %s", probe.ID, plan.ReadyText, plan.ReadyBegin(probe))
 		}
 	}
 	for _, exp := range p.Until {
