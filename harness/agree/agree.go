@@ -81,7 +81,7 @@ const (
 	Unexplained Result = "unexplained"
 	// Open means that one of the runs is inconclusive there.
 	Open Result = "open"
-	// Skipped means that not both have looked there.
+	// Skipped means that not both have an answer: one has not looked there, or what it saw wavered.
 	Skipped Result = "skipped"
 )
 

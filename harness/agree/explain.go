@@ -101,7 +101,7 @@ func (c *comparison) conclude() {
 		c.Outcome, c.Reason = judge.Skipped, "no point was looked at by both"
 	}
 	if skipped := c.Counts[Skipped]; skipped > 0 && c.Outcome != judge.Skipped {
-		c.Reason += fmt.Sprintf("; %s cannot be compared: not both looked there", points(skipped))
+		c.Reason += fmt.Sprintf("; %s cannot be compared: not both have an answer there", points(skipped))
 	}
 }
 

@@ -158,7 +158,7 @@ func (c *comparison) detectors(in scenario.Subject, phases [2]judge.Phase) []Row
 	for _, id := range c.asked(in.Variant) {
 		row := Row{Subject: in, Result: Same}
 		row.Detector = id
-		var silent, blind reasons
+		var silent, blind, wavers reasons
 		expected := true // both are as the scenario expects, which expects different things
 		for i, p := range phases {
 			got, there := p.Detectors[id]
@@ -170,12 +170,17 @@ func (c *comparison) detectors(in scenario.Subject, phases [2]judge.Phase) []Row
 			if got.Blind {
 				blind[i] = strings.TrimSuffix("it had nothing to see: "+got.Text, ": ")
 			}
+			if got.Wavers && got.Expected == nil {
+				wavers[i] = "it would have fired at some of its readings and not at others: " + got.Text
+			}
 			expected = expected && got.Expected != nil && *got.Expected == got.Fired
 		}
 		why := c.repair(in.Variant)
 		switch {
 		case c.unanswered(&row, silent, blind):
 		case row.Answers[0].Says == row.Answers[1].Says:
+		case wavers.any(): // which reading was the last is chance
+			row.Result, row.Why = Skipped, c.say(wavers)
 		case expected && why != "":
 			row.Result, row.Why = Explained, why
 		default:

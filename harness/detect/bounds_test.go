@@ -65,6 +65,34 @@ func TestReading(t *testing.T) {
 	}
 }
 
+func TestAValueWavers(t *testing.T) {
+	full := detect.Counter{ReadingExpectation: scenario.ReadingExpectation{Reader: "conntrack", On: "nodes", Key: "used", Value: least(0.999)}}
+	for name, test := range map[string]struct {
+		used   []float64
+		fired  bool
+		wavers bool
+	}{
+		"full":            {[]float64{1, 1, 1}, true, false},
+		"never full":      {[]float64{0.1, 0.95, 0.95}, false, false},
+		"full in between": {[]float64{0.95, 1, 0.95}, false, true},
+		"full at last":    {[]float64{0.95, 0.95, 1}, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := []string{"begin", "", "end"}
+			var events []history.Event
+			for i, used := range test.used {
+				events = append(events, history.Event{Kind: history.KindReading, Lane: "lane", Phase: "fault", Reading: &history.Reading{
+					Reader: "conntrack", On: "node/node-1", At: at[i], Values: values{"used": used},
+				}})
+			}
+			got := full.Decide(detect.WindowOf(events, "lane", "fault", "", nil, nil))
+			if got.Fired != test.fired || got.Wavers != test.wavers {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
 func TestReadingNow(t *testing.T) {
 	now := []history.Reading{{Reader: "change/fill", On: "node/node-1", Values: values{"armed": 1}}, {Reader: "change/fill", On: "node/node-2", Values: values{"armed": 0}}}
 	armed := scenario.ReadingExpectation{Reader: "change/fill", Key: "armed", Value: least(1)}

@@ -12,6 +12,8 @@ type Check struct {
 	Blind bool
 	// Lacks is true if it is blind because the reader does not know this number here, such as a counter that this kernel does not have.
 	Lacks bool
+	// Wavers is true if a bound on a value held at some readings of the phase and not at others. The last one decides.
+	Wavers bool
 	// Fact is what was seen, as the end of a sentence after its subject: "failed 20 of 20".
 	Fact string
 	// Because explains the fact: an error message, or the violated bound.

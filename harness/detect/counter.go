@@ -23,5 +23,5 @@ func (c *Counter) Decide(w Window) Result {
 	if check.Blind {
 		text = check.Seen
 	}
-	return Result{Fired: check.OK, Reading: check.Number, Text: text, Blind: check.Blind}
+	return Result{Fired: check.OK, Reading: check.Number, Text: text, Blind: check.Blind, Wavers: check.Wavers}
 }

@@ -44,6 +44,8 @@ type Result struct {
 	Text string
 	// Blind is true if there was no data to decide on. A blind detector has not fired, but it was not quiet either.
 	Blind bool
+	// Wavers is true if it would have fired at some readings and not at others. The last one decides.
+	Wavers bool
 }
 
 var (
@@ -75,6 +77,8 @@ type Counters struct {
 	On         string
 	For        []string
 	Begin, End map[string]float64
+	// Readings are all of the phase, in order.
+	Readings []map[string]float64
 }
 
 // All returns the window with every attempt, whether or not the fault met it.

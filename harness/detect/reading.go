@@ -130,6 +130,10 @@ func values(exp scenario.ReadingExpectation, places []Counters, check Check, bli
 			check.Number = worst(check.Number, v)
 		}
 		check.OK = check.OK && inside
+		for _, reading := range c.Readings {
+			before, ok := reading[exp.Key]
+			check.Wavers = check.Wavers || ok && exp.Value.Contains(before) != inside
+		}
 	}
 	check.Seen = "is " + units.Number(check.Number)
 	if len(places) > 1 {

@@ -73,6 +73,7 @@ func (w *Window) add(r history.Reading) {
 			c.For = append(c.For, selector)
 		}
 	}
+	c.Readings = append(c.Readings, r.Values)
 	switch {
 	case r.At == "begin" && c.Begin == nil:
 		c.Begin = r.Values

@@ -139,19 +139,19 @@ func (t *trial) detected(p plan.Phase, stages []*stage, pooled *stage, wide dete
 			window = wide
 		}
 		got := decide(d, window)
-		inAll, inAny, blind, text := got.Fired, got.Fired, got.Blind, got.Text
+		inAll, inAny, blind, wavers, text := got.Fired, got.Fired, got.Blind, got.Wavers, got.Text
 		if !hostWide(d) {
 			inAll, inAny = len(stages) > 0, false
 			for _, s := range stages {
 				one := decide(d, s.window)
-				inAll, inAny = inAll && one.Fired, inAny || one.Fired
+				inAll, inAny, wavers = inAll && one.Fired, inAny || one.Fired, wavers || one.Wavers
 				if one.Blind {
 					blind, text = true, one.Text
 				}
 			}
 		}
 		everywhere[d.ID] = inAll
-		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Expected: plan.Fires(d, p)}
+		one := Detected{Fired: inAll, Reading: got.Reading, Text: got.Text, Wavers: wavers, Expected: plan.Fires(d, p)}
 		if one.Expected != nil && !*one.Expected {
 			one.Fired = inAny
 		}

@@ -167,6 +167,8 @@ type Detected struct {
 	Text string `json:"text,omitempty"`
 	// Blind is true if it saw nothing to decide by: then it neither fired nor was quiet.
 	Blind bool `json:"blind,omitempty"`
+	// Wavers is true if it would have fired at some readings of the phase and not at others. The last one decides.
+	Wavers bool `json:"wavers,omitempty"`
 	// Expected is whether it should have fired in this phase; nil if that is not judged.
 	Expected *bool `json:"expected,omitempty"`
 }

@@ -103,7 +103,7 @@ func TestTheScenarioExpectsTwoModesToDiffer(t *testing.T) {
 	}))
 	g.Expect(a.Outcome).To(Equal(judge.Pass))
 	g.Expect(a.Reason).To(Equal("both say the same on 9 points, and the scenario explains why they differ on 6; " +
-		"9 points cannot be compared: not both looked there"))
+		"9 points cannot be compared: not both have an answer there"))
 
 	// But only where each comes out as the scenario expects it.
 	odd := recorded(t, "iptables")
@@ -159,6 +159,18 @@ func TestDisagreements(t *testing.T) {
 			p := phase(s, "control/delayed") // where no expectation binds it
 			p.Detectors["invalid"] = judge.Detected{Blind: true, Text: "conntrack was not read"}
 		}, judge.Inconclusive, []string{"open: default, control/delayed, detector invalid: kind: it had nothing to see: conntrack was not read"}},
+		"detector that wavered, and nothing is expected of it": {func(s *agree.JudgedRun) {
+			d := phase(s, "control/delayed").Detectors["invalid"]
+			d.Fired, d.Wavers, d.Text = !d.Fired, true, "used is 0.95"
+			phase(s, "control/delayed").Detectors["invalid"] = d
+		}, judge.Pass, []string{
+			"skipped: default, control/delayed, detector invalid: kind: it would have fired at some of its readings and not at others: used is 0.95",
+		}},
+		"detector that wavered where it is expected to fire": {func(s *agree.JudgedRun) {
+			d := phase(s, "fault").Detectors["invalid"]
+			d.Fired, d.Wavers = false, true
+			phase(s, "fault").Detectors["invalid"] = d
+		}, judge.Fail, []string{"unexplained: default, fault, detector invalid"}},
 		"claim": {func(s *agree.JudgedRun) {
 			claim(s, "insert-failed-shows-it").Result = judge.Holds
 		}, judge.Fail, []string{"unexplained: claim insert-failed-shows-it"}},
