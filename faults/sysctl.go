@@ -18,10 +18,17 @@ type Sysctl struct {
 	Value string `json:"value"`
 }
 
+// wholeMachine can be written in any network namespace, and switches something on for all of them. Other keys of the machine cannot be
+// written in a namespace. Source: linux net/netfilter/nf_hooks_lwtunnel.c (nf_hooks_lwtunnel_set).
+const wholeMachine = "net.netfilter.nf_hooks_lwtunnel"
+
 // Validate allows only settings of the network.
 func (c *Sysctl) Validate() error {
 	if !strings.HasPrefix(c.Key, "net.") {
 		return errors.New("only settings under net. can be changed")
+	}
+	if undo.SysctlPath(c.Key) == undo.SysctlPath(wholeMachine) {
+		return fmt.Errorf("%s cannot be changed: it applies to the whole machine, and cannot be switched off again", c.Key)
 	}
 	return errors.Join(sysctlKey(c.Key), oneLine("value", c.Value))
 }

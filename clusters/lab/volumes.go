@@ -6,6 +6,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -46,10 +47,8 @@ func (w workload) checkVolumes(pod *corev1.Pod) []error {
 			switch clean := path.Clean(mount.MountPath); {
 			case !names[mount.Name]:
 				wrong("%s.name: the pod has no volume %q", field, mount.Name)
-			case !path.IsAbs(mount.MountPath) || clean == "/" || clean == "/run":
-				wrong("%s.mountPath: %q: a volume is mounted at an absolute path below / and below /run", field, mount.MountPath)
-			case sandbox.Reserved(clean):
-				wrong("%s.mountPath: %q: nothing can be mounted there", field, mount.MountPath)
+			case !sandbox.CanMount(clean):
+				wrong("%s.mountPath: %q: must be a path below %s, and not below /run/relapse", field, mount.MountPath, strings.Join(sandbox.Mountable, ", "))
 			case targets[clean]:
 				wrong("%s.mountPath: %s is taken; the containers of a pod have one file system here", field, clean)
 			case mount.SubPath != "" && !w.hasKey(pod, mount):

@@ -11,6 +11,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent/guard"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
+	"github.com/relapse-k8s/relapse/clusters/agent/tool"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
 
@@ -31,6 +32,11 @@ func enterSandbox(ctx context.Context, args []string) error {
 	if err := home.Enter(); err != nil {
 		return fmt.Errorf("sandbox %s: %w", home.Hostname, err)
 	}
+	id, err := sandbox.OwnID()
+	if err != nil {
+		return fmt.Errorf("sandbox %s: %w", home.Hostname, err)
+	}
+	tool.RunAs(id)
 	programs := program.NewManager()
 	programs.Confine, programs.Logs = sandbox.Confine, logs
 	return serve(ctx, &undo.Stack{}, programs)

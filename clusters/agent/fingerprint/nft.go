@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/tool"
 )
 
 // takeNft reads the nftables ruleset with nft(8), which prints readable text. Without nft(8) it counts tables, chains and rules.
@@ -29,7 +31,7 @@ func takeNft(ctx context.Context) (tables map[string]string, by string, err erro
 // output runs a command. Its error contains the command and its output.
 func output(ctx context.Context, name string, args ...string) (string, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := tool.Network(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	// A translated message would be a difference.
 	cmd.Env = append(os.Environ(), "LC_ALL=C")

@@ -10,10 +10,11 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/tool"
 )
 
 // Lookup looks a name up through the C library's getaddrinfo, for IPv4 and IPv6 addresses, as most programs do: two queries from one
@@ -109,7 +110,7 @@ func sorted(texts []string) []string {
 func (p *Lookup) Prepare(ctx context.Context, number int) (attempt func(context.Context) (Outcome, error), err error) {
 	life, kill := context.WithCancel(ctx)
 	var output, trouble bytes.Buffer
-	cmd := exec.CommandContext(life, "/proc/self/exe", "lookup-when-told", p.Name, p.Family)
+	cmd := tool.Plain(life, "/proc/self/exe", "lookup-when-told", p.Name, p.Family)
 	cmd.Stdout, cmd.Stderr = &output, &trouble
 	own := 0
 	if p.SourcePort > 0 {

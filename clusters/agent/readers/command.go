@@ -3,12 +3,12 @@ package readers
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/tool"
 )
 
 // Documented lists the read-only commands that documents recommend, and whose output scenarios may keep as evidence. The key of sysctl is one
@@ -48,7 +48,7 @@ func HandleCommand(ctx context.Context, argv []string, _ func(agent.None)) (stri
 	if err := CheckCommand(argv); err != nil {
 		return "", err
 	}
-	output, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
+	output, err := tool.Network(ctx, argv[0], argv[1:]...).CombinedOutput()
 	text := string(output[:min(len(output), maxOutput)])
 	if err != nil {
 		return fmt.Sprintf("%s\n(%s: %v)\n", text, strings.Join(argv, " "), err), nil

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"regexp"
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/tool"
 	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/clusters/netfilter/ctnetlink"
 )
@@ -56,7 +56,7 @@ func refusedByKubeProxy(ctx context.Context) (map[netip.AddrPort]bool, error) {
 	if !errors.Is(err, unix.ENOENT) {
 		return refused, err
 	}
-	output, err := exec.CommandContext(ctx, "iptables-save", "-t", "filter").Output()
+	output, err := tool.Network(ctx, "iptables-save", "-t", "filter").Output()
 	if err != nil {
 		return nil, fmt.Errorf("iptables-save -t filter: %w", err)
 	}

@@ -25,7 +25,7 @@ const (
 // Confine makes a command that is not started yet a pod's program: with namespaces of its own except for the network, as a user that owns
 // nothing on the machine, without a terminal. Output are its pipes, which it may open again as /dev/stderr. Restrict does the rest.
 func Confine(cmd *exec.Cmd, output ...io.Reader) error {
-	id, err := ownID()
+	id, err := OwnID()
 	if err != nil {
 		return err
 	}
@@ -76,9 +76,9 @@ func find(name string, id int) (string, error) {
 	return path, nil
 }
 
-// ownID is the user and group id on the machine of this sandbox's programs. For root it is one that no other namespace has; an ordinary
+// OwnID is the user and group id on the machine of this sandbox's programs. For root it is one that no other namespace has; an ordinary
 // user has only one id.
-func ownID() (int, error) {
+func OwnID() (int, error) {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
 		return 0, err
@@ -137,6 +137,9 @@ func Restrict(path string, argv []string) error {
 	}
 	if err := dropCapabilities(); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
+	}
+	if err := restrictSockets(); err != nil {
+		return err
 	}
 	return fmt.Errorf("%s: %w", path, syscall.Exec(path, argv, os.Environ()))
 }

@@ -23,11 +23,17 @@ type Mount struct {
 // VolumeDir is the folder with a volume's files in a sandbox. Writing to it changes what the pod sees.
 func VolumeDir(volume string) string { return filepath.Join("/run/relapse/volumes", volume) }
 
-// Reserved says whether a path belongs to the kernel or to relapse: nothing can be mounted there.
-func Reserved(path string) bool {
-	return slices.ContainsFunc([]string{"/proc", "/sys", "/dev", "/run/relapse"}, func(folder string) bool {
-		return path == folder || strings.HasPrefix(path, folder+"/")
-	})
+// Mountable are the folders below which a volume can be mounted. Nothing there is read by the agent, or by a program that it starts with
+// more rights than a pod's: a library, a setting of the dynamic loader or of the resolver would be code of a stranger with these rights.
+var Mountable = []string{
+	"/run", "/srv", "/opt", "/app", "/config", "/data", "/var/lib", "/var/www",
+	"/etc/nginx", "/etc/haproxy", "/etc/envoy", "/usr/local/etc", "/usr/share/nginx",
+}
+
+// CanMount says whether a volume can be mounted at a path.
+func CanMount(path string) bool {
+	below := func(folder string) bool { return strings.HasPrefix(path, folder+"/") }
+	return filepath.Clean(path) == path && slices.ContainsFunc(Mountable, below) && path != "/run/relapse" && !below("/run/relapse")
 }
 
 // Check says why the machine does not allow the volume at its target.

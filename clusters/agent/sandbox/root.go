@@ -89,7 +89,11 @@ func enterRoot(programs []string) error {
 		}
 	}
 	for _, name := range shownFiles {
-		if err := bind(filepath.Join(old, name), "/"+name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := bind(filepath.Join(old, name), "/"+name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := errors.Join(err, readOnly("/"+name)); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@
 //	root.go     its root: the machine's programs, read-only, and little else
 //	mount.go    the volumes of a pod
 //	confine.go  the process of a pod's program, which gets less than its agent
+//	sockets.go  the sockets that it can make
 package sandbox
 
 import (
