@@ -3,6 +3,7 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters/logs"
 )
@@ -26,6 +27,8 @@ func (l *Log) Validate() error {
 	switch {
 	case l.Source == "" || l.Event == "":
 		return errors.New("source and event must be given")
+	case l.On == "nodes" || strings.HasPrefix(l.On, "node-of/"):
+		return fmt.Errorf("on: %s: a line has one place, such as node/node-1 or pod/web", l.On)
 	case l.Source == "kernel":
 		return errors.New("the detector kernel-log reads the log of the kernel")
 	}

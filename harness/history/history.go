@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/relapse-k8s/relapse/clusters/logs"
+
+	"github.com/relapse-k8s/relapse/harness/regular"
 )
 
 // Kinds of events.
@@ -160,6 +162,7 @@ type Writer struct {
 	mu     sync.Mutex
 	file   File
 	size   int64
+	items  int
 	start  time.Time
 	watch  func(Event)
 	failed func(error)
@@ -201,6 +204,15 @@ func (w *Writer) append(e Event) error {
 	line, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("history: %w", err)
+	}
+	// What is beyond these limits could not be read again.
+	switch w.items += e.items(); {
+	case len(line) >= regular.MaxLine:
+		return fmt.Errorf("history: an event of kind %s has more than %d bytes", e.Kind, regular.MaxLine)
+	case w.size+int64(len(line)) >= regular.MaxHistory-regular.MaxLine: // with room for the error that ends it
+		return fmt.Errorf("history: it has reached its limit of %d bytes", regular.MaxHistory)
+	case w.items >= regular.MaxEvents:
+		return fmt.Errorf("history: %w", errTooMany)
 	}
 	written, err := w.file.Write(append(line, '\n'))
 	if err != nil {

@@ -27,7 +27,7 @@ func Read(path string) ([]Event, error) {
 	whole := &io.LimitedReader{R: file, N: regular.MaxHistory + 1}
 	lines := bufio.NewReaderSize(whole, regular.MaxLine)
 	var events []Event
-	named, begun := map[[3]string]bool{}, 0
+	named, begun, items := map[[3]string]bool{}, 0, 0
 	for {
 		fail := func(err error) ([]Event, error) { return nil, fmt.Errorf("%s:%d: %w", path, len(events)+1, err) }
 		line, err := lines.ReadSlice('\n')
@@ -40,12 +40,13 @@ func Read(path string) ([]Event, error) {
 			return events, nil
 		case err != nil:
 			return fail(err)
-		case len(events) == regular.MaxEvents:
-			return fail(fmt.Errorf("there are more than %d events", regular.MaxEvents))
 		}
 		var e Event
 		if err := json.Unmarshal(line, &e); err != nil {
 			return fail(err)
+		}
+		if items += e.items(); items > regular.MaxEvents {
+			return fail(errTooMany)
 		}
 		events = append(events, e)
 		if e.Kind == PhaseBegin {
@@ -55,6 +56,32 @@ func Read(path string) ([]Event, error) {
 			return fail(fmt.Errorf("there are more than %d phases, places, probes, numbers and messages", regular.MaxNames))
 		}
 	}
+}
+
+var errTooMany = fmt.Errorf("there are more than %d events and items of their lists", regular.MaxEvents)
+
+// items are the event and what its lists hold, all of which take memory.
+func (e Event) items() int {
+	n := 1
+	if e.Sample != nil {
+		n += len(e.Sample.Ports)
+	}
+	if e.Met != nil {
+		n += len(e.Met.Flows)
+		for _, flow := range e.Met.Flows {
+			n += len(flow.Ports)
+		}
+	}
+	if e.Reading != nil {
+		n += len(e.Reading.For) + len(e.Reading.Values)
+	}
+	if e.Log != nil {
+		n += len(e.Log.Fields)
+	}
+	if e.Fingerprint != nil {
+		n += len(e.Fingerprint.Differences)
+	}
+	return n
 }
 
 // name adds what an event names.

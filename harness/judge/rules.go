@@ -241,8 +241,9 @@ func (t *trial) felt(s *stage, steps []scenario.Step, lead string) []finding {
 			if c.Reader != "change/"+step.ID {
 				return false
 			}
-			for _, value := range c.End {
-				if value != 0 {
+			for key, value := range c.End {
+				// That it was applied says something only of a change that has no other number.
+				if value != 0 && (key != units.Applied || len(c.End) == 1) {
 					return true
 				}
 			}

@@ -136,7 +136,7 @@ func Phases(lanes []Lane) []Phase {
 
 // Attempts is how many attempts a probe makes in a phase; repeat is what a person asked for of the symptom's probe, or 0.
 func Attempts(v *scenario.Variant, probe scenario.Probe, phase scenario.Phase, repeat int) int {
-	if repeat > 0 && probe.ID == v.Symptom.Probe && phase.Kind != "baseline" && phase.Kind != "restored" {
+	if repeat > 0 && probe.ID == v.Symptom.Probe && phase.Kind != "restored" {
 		return repeat
 	}
 	return probe.Attempts

@@ -140,9 +140,10 @@ func TestDetectors(t *testing.T) {
 func TestAttempts(t *testing.T) {
 	g := NewWithT(t)
 	_, v := example()
-	fault, baseline := scenario.Phase{Kind: "fault"}, scenario.Phase{Kind: "baseline"}
+	fault, baseline, restored := scenario.Phase{Kind: "fault"}, scenario.Phase{Kind: "baseline"}, scenario.Phase{Kind: "restored"}
 	g.Expect(plan.Attempts(v, scenario.Probe{ID: "lookup", Attempts: 25}, fault, 100)).To(Equal(100))
-	g.Expect(plan.Attempts(v, scenario.Probe{ID: "lookup", Attempts: 25}, baseline, 100)).To(Equal(25))
+	g.Expect(plan.Attempts(v, scenario.Probe{ID: "lookup", Attempts: 25}, baseline, 100)).To(Equal(100), "what comes by chance would else be seen under the fault only")
+	g.Expect(plan.Attempts(v, scenario.Probe{ID: "lookup", Attempts: 25}, restored, 100)).To(Equal(25))
 	g.Expect(plan.Attempts(v, scenario.Probe{ID: "other", Attempts: 20}, fault, 100)).To(Equal(20))
 }
 

@@ -223,9 +223,10 @@ func attempt(ctx context.Context, probe Probe, number int, timeout time.Duration
 		}
 		try = prepared
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	// One moment for both: an attempt that times out has taken the whole time-out, also if this process is interrupted here.
 	sample := Sample{Start: time.Now()}
+	ctx, cancel := context.WithDeadline(ctx, sample.Start.Add(timeout))
+	defer cancel()
 	outcome, err := try(ctx)
 	sample.End = time.Now()
 	sample.Took = cmp.Or(outcome.Took, sample.End.Sub(sample.Start))

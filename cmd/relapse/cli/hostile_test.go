@@ -240,7 +240,8 @@ func TestHostileContent(t *testing.T) {
 		bytes            int
 		want             string
 	}{
-		"many events":          {"history.jsonl", "", "{}\n", "", 4 << 20, "there are more than 500000 events"},
+		"many events":          {"history.jsonl", "", "{}\n", "", 4 << 20, "there are more than 500000 events and items"},
+		"many flows in an event": {"history.jsonl", "", `{"kind":"met","lane":"native/main","phase":"fault","met":{"id":"a","on":"b","flows":[{}` + strings.Repeat(",{}", 300000) + "]}}\n", "", 32 << 20, "there are more than 500000 events and items"},
 		"many numbers":         {"history.jsonl", "", `{"kind":"reading","lane":"default/main","phase":"fault","reading":{"reader":"conntrack","on":"b","values":{"%d":1}}}` + "\n", "", 1 << 20, "there are more than 3000 phases"},
 		"many lanes":           {"history.jsonl", "", `{"kind":"phase-begin","lane":"default/%d","phase":"fault"}` + "\n", "", 1 << 20, "there are more than 3000 phases"},
 		"many phases":          {"history.jsonl", "", `{"kind":"phase-begin","lane":"native/main","phase":"fault","t":%d}` + "\n", "", 1 << 20, "there are more than 3000 phases"},

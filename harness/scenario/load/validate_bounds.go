@@ -88,6 +88,10 @@ func (v *validator) canFail(path string, e scenario.ReadingExpectation) {
 		return
 	}
 	switch {
+	case e.Value != nil && key.Kind != units.Signed && e.Value.Max != nil && *e.Value.Max < 0:
+		v.r.addAt(path, "never true: %s of %s is never negative", e.Key, e.Reader)
+	case e.Value != nil && key.Kind == units.Share && e.Value.Min != nil && *e.Value.Min > 1:
+		v.r.addAt(path, "never true: %s of %s is never above 1", e.Key, e.Reader)
 	case e.Value != nil && key.Kind == units.Share && covers(e.Value.Min, e.Value.Max, &zero, &one):
 		v.r.addAt(path, "always true: %s of %s is never below 0 or above 1", e.Key, e.Reader)
 	case e.Value != nil && key.Kind != units.Signed && covers(e.Value.Min, e.Value.Max, &zero, nil):
@@ -97,7 +101,31 @@ func (v *validator) canFail(path string, e scenario.ReadingExpectation) {
 		if rise != nil && key.Kind == units.Counter && covers(rise.Min, rise.Max, &zero, nil) {
 			v.r.addAt(path, "always true: %s of %s is a counter, which never falls", e.Key, e.Reader)
 		}
+		if rise != nil && key.Kind == units.Counter && rise.Max != nil && *rise.Max < 0 {
+			v.r.addAt(path, "never true: %s of %s is a counter, which never falls", e.Key, e.Reader)
+		}
 	}
+}
+
+// proves checks that one of the readings is told from a change that has no effect, whose numbers are 0. What a reader sees is held against
+// the baseline.
+func (v *validator) proves(path string, proof []scenario.ReadingExpectation) {
+	if len(proof) > 0 && !v.r.broken(path) && !slices.ContainsFunc(proof, func(e scenario.ReadingExpectation) bool {
+		_, ofChange := e.Change()
+		return !ofChange || !contains(e, 0) || e.Value == nil && e.Rise == nil && e.RisePerAttempt == nil // which was said
+	}) {
+		v.r.addAt(path, "proves nothing: it holds for a change that has no effect, whose numbers are 0")
+	}
+}
+
+// contains reports whether the bound of a reading holds for a number.
+func contains(e scenario.ReadingExpectation, n float64) bool {
+	for _, bound := range []*units.NumberRange{e.Value, e.Rise, e.RisePerAttempt} {
+		if bound != nil && !bound.Contains(n) {
+			return false
+		}
+	}
+	return true
 }
 
 // noteProbe notes how long an attempt of the probe that a bound is about can take.
@@ -119,6 +147,10 @@ func (v *validator) withinTimeout(path string, e units.DurationRange) {
 		limit, ok := v.timeouts[around]
 		if ok && limit > 0 && e.Min != nil && *e.Min > limit && v.r.has(path) {
 			v.r.addAt(path, "never true: the probe's timeout ends an attempt after %s", limit)
+		}
+		// An attempt that is ended takes a little longer than its timeout.
+		if ok && limit > 0 && e.Min == nil && e.Max != nil && e.Max.Std() >= 2*limit.Std() && v.r.has(path) {
+			v.r.addAt(path, "always true: the probe's timeout ends an attempt after %s", limit)
 		}
 		if ok {
 			return

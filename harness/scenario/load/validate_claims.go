@@ -32,6 +32,11 @@ func (v *validator) check(path string, check scenario.ClaimCheck) {
 	if !parts {
 		v.r.addAt(path, "nothing is checked: give at least one of symptom, detector, readings, probes")
 	}
+	for _, part := range []string{"symptom", "detector"} {
+		if at := join(path, part); check.Phase == "baseline" && v.r.has(at) {
+			v.r.addAt(at, "says nothing about the baseline: the run is inconclusive if it is not quiet")
+		}
+	}
 	if on, ok := v.lookedAt(path, scenario.Subject{Variant: check.Variant, Phase: check.Phase, Detector: check.Detector}); ok {
 		v.readings(join(path, "readings"), check.Readings, on)
 	}

@@ -26,6 +26,35 @@ func (v *validator) variantList() {
 			}
 		}
 		v.hostChanges(path, variant)
+		v.wellProbed(path, variant)
+		v.provenPerAttempt(path, variant)
+	}
+}
+
+// wellProbed checks that attempts of the symptom's probe that all fail are not healthy: a cure could break the probe.
+func (v *validator) wellProbed(path string, variant scenario.Variant) {
+	known := func(id string) bool { return slices.ContainsFunc(v.s.Probes, func(p scenario.Probe) bool { return p.ID == id }) }
+	if v.r.blocked("healthy") || v.r.broken("healthy") || !known(variant.Symptom.Probe) {
+		return
+	}
+	if !slices.ContainsFunc(v.s.Healthy, func(e scenario.ProbeExpectation) bool {
+		// What is wrong with an expectation is said there.
+		return !known(e.Probe) || e.Probe == variant.Symptom.Probe && (e.Failed == nil || e.Failed.Max != nil || e.Failed.Min == nil)
+	}) {
+		v.r.addAt(path, "healthy does not say how many attempts of %q, the symptom's probe, fail at most: give failed.max", variant.Symptom.Probe)
+	}
+}
+
+// provenPerAttempt checks that a variant without a symptom proves the fault in each attempt.
+func (v *validator) provenPerAttempt(path string, variant scenario.Variant) {
+	if variant.RepairedBy == "" || v.r.broken(path+".fault.proof") || v.recorded {
+		return
+	}
+	if !slices.ContainsFunc(variant.Fault.Proof, func(e scenario.ReadingExpectation) bool {
+		_, ofChange := e.Change()
+		return ofChange && e.RisePerAttempt != nil && e.RisePerAttempt.Min != nil && *e.RisePerAttempt.Min > 0
+	}) {
+		v.r.addAt(path+".fault.proof", "where the failure is repaired, each attempt has to meet the fault: give a risePerAttempt of a change")
 	}
 }
 
@@ -35,6 +64,7 @@ func (v *validator) fault(path string, fault scenario.Fault) {
 	v.readings(join(path, "effective"), fault.Effective, steps)
 	v.atLeastOne(join(path, "proof"), len(fault.Proof), "a fault without proof cannot be told from no fault: give at least one reading")
 	v.readings(join(path, "proof"), fault.Proof, steps)
+	v.proves(join(path, "proof"), fault.Proof)
 	v.readings(join(path, "stillApplied"), fault.StillApplied, steps)
 }
 
@@ -137,7 +167,11 @@ func (v *validator) controlList() {
 			on.unsure = true // nothing is tried, which was said above
 		}
 		v.readings(join(path, "effective"), control.Effective, on)
+		if v.r.has(instead) && !v.r.has(with) && control.Expect != "symptom" {
+			v.atLeastOne(join(path, "proof"), len(control.Proof), "what is done in place of the fault has to be there: give at least one reading")
+		}
 		v.readings(join(path, "proof"), control.Proof, on)
+		v.proves(join(path, "proof"), control.Proof)
 	}
 }
 

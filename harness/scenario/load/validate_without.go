@@ -2,12 +2,12 @@ package load
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// without checks that a variant has a detector that must fire, and a control, or says why it has none. Where it is repaired it has
-// neither.
+// without checks that a variant has a detector that must fire, and a control, or says why it has none.
 func (v *validator) without(path string, variant scenario.Variant) {
 	at := join(path, "without")
 	if variant.ID == "" || v.r.blocked(path) || v.r.broken(at) {
@@ -18,11 +18,12 @@ func (v *validator) without(path string, variant scenario.Variant) {
 	})
 	tried := slices.ContainsFunc(v.s.Controls, func(c scenario.Control) bool { return scenario.Applies(c.Variants, variant.ID) })
 	check := func(name, list, reason, missing string, given bool) {
+		reason = strings.TrimSpace(reason)
 		switch {
 		case v.r.broken(list):
 		case given && reason != "":
 			v.r.addAt(join(at, name), "variant %q has a %s: leave the reason out", variant.ID, name)
-		case !given && reason == "" && variant.RepairedBy == "":
+		case !given && reason == "":
 			v.r.addAt(path, "%s in variant %q: add one, or say why in without.%s", missing, variant.ID, name)
 		}
 	}
