@@ -60,7 +60,7 @@ func (t *terminal) agreementHead(a agree.Agreement, v agreementView, title strin
 	column := max(utf8.RuneCountInString(v.Names[0]), utf8.RuneCountInString(v.Names[1]))
 	for _, r := range a.Runs {
 		outcome := fmt.Sprintf("%-14s", words(r.Outcome))
-		line := fmt.Sprintf("  %-*s  %s  %s", column, r.Name, outcome, printable(filepath.Join(r.Folder, rundir.ReportFile)))
+		line := fmt.Sprintf("  %-*s  %s  %s", column, r.Name, outcome, Printable(filepath.Join(r.Folder, rundir.ReportFile)))
 		t.marked(line, outcome, string(r.Outcome))
 	}
 	for _, n := range v.Notes {
@@ -166,7 +166,7 @@ func (t *terminal) suiteAgreement(s Suite) {
 		return
 	}
 	t.line("")
-	t.line("compared with " + printable(s.AgreeWith))
+	t.line("compared with " + Printable(s.AgreeWith))
 	t.agreementTable(s.agreements())
 	var alone []string
 	for _, r := range s.Scenarios {

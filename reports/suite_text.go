@@ -27,7 +27,7 @@ func SuiteTerminal(w io.Writer, s Suite, width int, color bool) error {
 		if r.Run != "" {
 			report = filepath.Join(s.Dir, r.Run, rundir.ReportFile)
 		}
-		line := fmt.Sprintf("%-*s  %s  %7.1f  %4d  %7d  %8d  %s", name, r.Scenario, outcome, r.Took, r.Claims.Held, r.Claims.Refuted, r.Claims.Untested, printable(report))
+		line := fmt.Sprintf("%-*s  %s  %7.1f  %4d  %7d  %8d  %s", name, r.Scenario, outcome, r.Took, r.Claims.Held, r.Claims.Refuted, r.Claims.Untested, Printable(report))
 		t.marked(line, outcome, string(r.Outcome))
 	}
 	for _, r := range s.Scenarios {

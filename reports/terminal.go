@@ -213,7 +213,7 @@ func (t *terminal) wrap(lead, text string, finish func(string) string) {
 		line = indent
 	}
 	empty := true
-	for _, word := range strings.Fields(printable(text)) {
+	for _, word := range strings.Fields(Printable(text)) {
 		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > t.width {
 			put()
 			finish, empty = nil, true
@@ -244,8 +244,8 @@ func (t *terminal) paint(class, s string) string {
 	return "\x1b[" + cmp.Or(code, "33") + "m" + s + "\x1b[0m"
 }
 
-// printable takes control characters out, so that no recorded text moves the cursor of a terminal.
-func printable(s string) string {
+// Printable takes control characters out, so that no recorded text moves the cursor of a terminal.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' {
 			return ' '
@@ -259,7 +259,7 @@ func printable(s string) string {
 
 // cut shortens text to a number of characters.
 func cut(s string, n int) string {
-	r := []rune(printable(s))
+	r := []rune(Printable(s))
 	if len(r) <= n {
 		return string(r)
 	}

@@ -49,7 +49,8 @@ it is compiled in; the loader checks files against the same lists.`,
 				for _, t := range all {
 					p.text(fmt.Sprintf("%-10s", t.plural), t.where)
 				}
-				p.verbatim("", "\nFor more: relapse explain KIND, relapse explain KIND NAME")
+				p.verbatim("", "")
+				p.verbatim("", "For more: relapse explain KIND, relapse explain KIND NAME")
 				return nil
 			}
 			i := slices.IndexFunc(all, func(t topic) bool { return args[0] == t.name || args[0] == t.plural })

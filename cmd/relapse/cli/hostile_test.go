@@ -240,21 +240,21 @@ func TestHostileContent(t *testing.T) {
 		bytes            int
 		want             string
 	}{
-		"many events":          {"history.jsonl", "", "{}\n", "", 4 << 20, "there are more than 500000 events and items"},
+		"many events":            {"history.jsonl", "", "{}\n", "", 4 << 20, "there are more than 500000 events and items"},
 		"many flows in an event": {"history.jsonl", "", `{"kind":"met","lane":"native/main","phase":"fault","met":{"id":"a","on":"b","flows":[{}` + strings.Repeat(",{}", 300000) + "]}}\n", "", 32 << 20, "there are more than 500000 events and items"},
-		"many numbers":         {"history.jsonl", "", `{"kind":"reading","lane":"default/main","phase":"fault","reading":{"reader":"conntrack","on":"b","values":{"%d":1}}}` + "\n", "", 1 << 20, "there are more than 3000 phases"},
-		"many lanes":           {"history.jsonl", "", `{"kind":"phase-begin","lane":"default/%d","phase":"fault"}` + "\n", "", 1 << 20, "there are more than 3000 phases"},
-		"many phases":          {"history.jsonl", "", `{"kind":"phase-begin","lane":"native/main","phase":"fault","t":%d}` + "\n", "", 1 << 20, "there are more than 3000 phases"},
-		"many samples":         {"history.jsonl", `{"kind":"phase-begin","lane":"native/main","phase":"fault","t":1}` + "\n", `{"kind":"sample","lane":"native/main","phase":"fault","sample":{"probe":"lookup","start":%d,"took":1}}` + "\n", "", 8 << 20, ""},
-		"many logs":            {"history.jsonl", "", `{"kind":"log","lane":"native/main","phase":"fault","log":{"source":"a","event":"b","line":"%d"}}` + "\n", "", 8 << 20, ""},
-		"a long line":          {"history.jsonl", `{"text":"`, "x", `"}` + "\n", 2 << 20, "history.jsonl:1: the line has more than 1048576 bytes"},
-		"deep JSON":            {"history.jsonl", "", `{"a":`, "\n", 1 << 19, "history.jsonl:1: "},
-		"deep verdict":         {"verdict.json", "", "[", "\n", 1 << 19, "verdict"},
-		"many verdicts":        {"verdict.json", `{"variants":[{"name":"native","phases":[{"name":"0"}`, `,{"name":"%d"}`, `]}]}`, 4 << 20, "it has more than 3000 phases"},
-		"many variants":        {"verdict.json", `{"variants":[{"name":"native"}`, `,{"name":"%d"}`, `]}`, 4 << 20, "it has more than 100 variants"},
-		"many claims":          {"verdict.json", `{"claims":[{"id":"0"}`, `,{"id":"%d"}`, `]}`, 4 << 20, ""},
-		"many networks":        {"run.json", `{"id":"a","scenario":"dns-5s","netns":{"a":1`, `,"%d":1`, `}}`, 4 << 20, ""},
-		"many files announced": {"history.jsonl", "", `{"kind":"evidence","evidence":{"title":"x","file":"%d"}}` + "\n", "", 4 << 20, "more than 5000 files"},
+		"many numbers":           {"history.jsonl", "", `{"kind":"reading","lane":"default/main","phase":"fault","reading":{"reader":"conntrack","on":"b","values":{"%d":1}}}` + "\n", "", 1 << 20, "there are more than 3000 phases"},
+		"many lanes":             {"history.jsonl", "", `{"kind":"phase-begin","lane":"default/%d","phase":"fault"}` + "\n", "", 1 << 20, "there are more than 3000 phases"},
+		"many phases":            {"history.jsonl", "", `{"kind":"phase-begin","lane":"native/main","phase":"fault","t":%d}` + "\n", "", 1 << 20, "there are more than 3000 phases"},
+		"many samples":           {"history.jsonl", `{"kind":"phase-begin","lane":"native/main","phase":"fault","t":1}` + "\n", `{"kind":"sample","lane":"native/main","phase":"fault","sample":{"probe":"lookup","start":%d,"took":1}}` + "\n", "", 8 << 20, ""},
+		"many logs":              {"history.jsonl", "", `{"kind":"log","lane":"native/main","phase":"fault","log":{"source":"a","event":"b","line":"%d"}}` + "\n", "", 8 << 20, ""},
+		"a long line":            {"history.jsonl", `{"text":"`, "x", `"}` + "\n", 2 << 20, "history.jsonl:1: the line has more than 1048576 bytes"},
+		"deep JSON":              {"history.jsonl", "", `{"a":`, "\n", 1 << 19, "history.jsonl:1: "},
+		"deep verdict":           {"verdict.json", "", "[", "\n", 1 << 19, "verdict"},
+		"many verdicts":          {"verdict.json", `{"variants":[{"name":"native","phases":[{"name":"0"}`, `,{"name":"%d"}`, `]}]}`, 4 << 20, "it has more than 3000 phases"},
+		"many variants":          {"verdict.json", `{"variants":[{"name":"native"}`, `,{"name":"%d"}`, `]}`, 4 << 20, "it has more than 100 variants"},
+		"many claims":            {"verdict.json", `{"claims":[{"id":"0"}`, `,{"id":"%d"}`, `]}`, 4 << 20, ""},
+		"many networks":          {"run.json", `{"id":"a","scenario":"dns-5s","netns":{"a":1`, `,"%d":1`, `}}`, 4 << 20, ""},
+		"many files announced":   {"history.jsonl", "", `{"kind":"evidence","evidence":{"title":"x","file":"%d"}}` + "\n", "", 4 << 20, "more than 5000 files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,8 +28,12 @@ func Runs(path string) (map[string]string, error) {
 		runs := map[string]string{}
 		for _, s := range suite.Scenarios {
 			runs[s.Scenario] = ""
-			if s.Run != "" {
+			switch {
+			case s.Run == "":
+			case filepath.IsLocal(filepath.Join("suite", filepath.Base(dir), s.Run)):
 				runs[s.Scenario] = filepath.Join(dir, s.Run)
+			default:
+				return nil, fmt.Errorf("%s: %q is not a run beside the suite", filepath.Join(dir, reports.SuiteFile), s.Run)
 			}
 		}
 		return runs, err

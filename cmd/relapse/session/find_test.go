@@ -47,6 +47,8 @@ func TestRunsAreFound(t *testing.T) {
 	g.Expect(err).To(MatchError(os.ErrNotExist))
 	_, err = Runs(t.TempDir())
 	g.Expect(err).To(MatchError(ContainSubstring("is not a run folder")))
+	_, err = Runs(write("suite/2/suite.json", `{"scenarios": [{"scenario": "dns", "run": "../../../elsewhere"}]}`))
+	g.Expect(err).To(MatchError(ContainSubstring(`suite/2/suite.json: "../../../elsewhere" is not a run beside the suite`)))
 	write("1-dns/run.json", "{")
 	_, err = Runs(filepath.Join(out, "1-dns"))
 	g.Expect(err).To(MatchError(ContainSubstring("1-dns/run.json")))

@@ -33,7 +33,9 @@ func (v *validator) variantList() {
 
 // wellProbed checks that attempts of the symptom's probe that all fail are not healthy: a cure could break the probe.
 func (v *validator) wellProbed(path string, variant scenario.Variant) {
-	known := func(id string) bool { return slices.ContainsFunc(v.s.Probes, func(p scenario.Probe) bool { return p.ID == id }) }
+	known := func(id string) bool {
+		return slices.ContainsFunc(v.s.Probes, func(p scenario.Probe) bool { return p.ID == id })
+	}
 	if v.r.blocked("healthy") || v.r.broken("healthy") || !known(variant.Symptom.Probe) {
 		return
 	}
