@@ -164,13 +164,16 @@ func (m *Manager) openLog(path string) (io.WriteCloser, error) {
 	return os.OpenFile(path, flags, 0o644)
 }
 
-// limited writes whole lines until there are too many bytes.
+// limited writes whole lines, of both outputs of a program, until there are too many bytes.
 type limited struct {
+	mu   sync.Mutex
 	to   io.Writer
 	left int
 }
 
 func (l *limited) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.left > 0 && l.left <= len(line) {
 		fmt.Fprintf(l.to, "relapse: this log has reached its limit of %d MiB; the rest is not kept\n", logLimit>>20)
 	}
