@@ -56,11 +56,11 @@ func TestWhatAVariantLacksIsShown(t *testing.T) {
 	g := NewWithT(t)
 	d := dnsRun(t, false)
 	i := len(d.Scenario.Variants) - 1
-	d.Scenario.Variants[i].Without = scenario.Without{Control: "<i>No time.</i>", Detector: "Nobody knows one."}
+	d.Scenario.Variants[i].Without = scenario.Without{Control: "<i>No time.</i>", Detector: "Nobody knows one.", Remedy: "Nor that."}
 	name := d.Scenario.Variants[i].ID
 	var out strings.Builder
 	g.Expect(Terminal(&out, d, 80, false)).To(Succeed())
-	g.Expect(out.String()).To(And(ContainSubstring("  There is no control: <i>No time.</i>\n"), ContainSubstring("  No detector must fire: Nobody knows one.\n")))
+	g.Expect(out.String()).To(And(ContainSubstring("  There is no control: <i>No time.</i>\n"), ContainSubstring("  No detector must fire: Nobody knows one.\n"), ContainSubstring("  There is no remedy: Nor that.\n")))
 	html, err := HTML(d)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(html)).To(ContainSubstring(`<p class="reason">Variant ` + name + `: There is no control: &lt;i&gt;No time.&lt;/i&gt;</p>`))

@@ -139,6 +139,9 @@ func (v variant) without() []string {
 	if why := v.Spec.Without.Detector; why != "" {
 		lacks = append(lacks, "No detector must fire: "+why)
 	}
+	if why := v.Spec.Without.Remedy; why != "" {
+		lacks = append(lacks, "There is no remedy: "+why)
+	}
 	if why := v.Spec.Without.Control; why != "" {
 		lacks = append(lacks, "There is no control: "+why)
 	}

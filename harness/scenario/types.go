@@ -181,14 +181,16 @@ type Variant struct {
 	Fault Fault `json:"fault"`
 	// Symptom is how it shows.
 	Symptom Symptom `json:"symptom"`
-	// Without says why there is no detector that must fire in this variant, or no control. Reports show it.
+	// Without says why there is no detector that must fire in this variant, no remedy, or no control. Reports show it.
 	Without Without `json:"without,omitzero"`
 }
 
-// Without gives the reasons for what a variant lacks. A variant needs both, unless it has repairedBy.
+// Without gives the reasons for what a variant lacks. It needs all three; one with repairedBy needs no remedy.
 type Without struct {
 	// Detector is why no detector must fire.
 	Detector string `json:"detector,omitempty"`
+	// Remedy is why there is no remedy.
+	Remedy string `json:"remedy,omitempty"`
 	// Control is why there is no control.
 	Control string `json:"control,omitempty"`
 }

@@ -151,6 +151,9 @@ func (p *page) variant(v scenario.Variant) {
 	if v.Without.Detector != "" {
 		p.text("      ", "No detector must fire: "+v.Without.Detector)
 	}
+	if v.Without.Remedy != "" {
+		p.text("      ", "There is no remedy: "+v.Without.Remedy)
+	}
 	if v.Without.Control != "" {
 		p.text("      ", "There is no control: "+v.Without.Control)
 	}

@@ -85,6 +85,21 @@ func (v *validator) logLine(path string, config any) {
 	}
 }
 
+// heard checks that a detector which reads a log needs that somebody writes it: where nobody does, it would be silent for that reason.
+func (v *validator) heard(path string, detector scenario.Detector) {
+	d, ok := detector.Use.Config.(scenario.LogReader)
+	if !ok {
+		return
+	}
+	source, _, _ := d.Log()
+	offer := map[string]string{"kernel": "kernel-log", "kubernetes": "kubernetes", "nflog": "network-policy"}[source]
+	needs := slices.Concat(v.s.Needs, detector.Needs)
+	if offer == "" || slices.Contains(needs, offer) || v.r.broken("needs") || v.r.broken(join(path, "needs")) {
+		return
+	}
+	v.r.addAt(path, "where %s is not offered, nobody writes the log of %s: add it to needs", offer, source)
+}
+
 // command checks a command whose output is kept.
 func (v *validator) command(path string, argv []string) {
 	v.atLeastOne(path, len(argv), "give the program and its arguments")

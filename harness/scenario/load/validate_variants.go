@@ -47,6 +47,22 @@ func (v *validator) wellProbed(path string, variant scenario.Variant) {
 	}
 }
 
+// curedHow checks that a cure with which attempts of the symptom's probe fail says so in words.
+func (v *validator) curedHow(path string, remedy scenario.Remedy, variants []int) {
+	for _, i := range variants {
+		if i < 0 || remedy.Healthy == nil || remedy.Caveat != "" || v.r.broken(join(path, "healthy")) {
+			continue
+		}
+		probe := v.s.Variants[i].Symptom.Probe
+		if !slices.ContainsFunc(remedy.Healthy, func(e scenario.ProbeExpectation) bool {
+			return e.Probe == probe && e.Failed != nil && e.Failed.Max != nil
+		}) {
+			v.r.addAt(join(path, "healthy"), "attempts of %q, the symptom's probe, may fail: give its failed.max, or say in caveat what the cure does to them", probe)
+			return
+		}
+	}
+}
+
 // provenPerAttempt checks that a variant without a symptom proves the fault in each attempt.
 func (v *validator) provenPerAttempt(path string, variant scenario.Variant) {
 	if variant.RepairedBy == "" || v.r.broken(path+".fault.proof") || v.recorded {
@@ -116,6 +132,7 @@ func (v *validator) detectorList() {
 		path := index("detection", i)
 		v.readingsIn(join(path, detector.Use.Name), detector.Use.Config, v.faultSteps(v.variantsOf(path, detector.Variants)))
 		v.logLine(join(path, detector.Use.Name), detector.Use.Config)
+		v.heard(path, detector)
 	}
 }
 
@@ -126,6 +143,7 @@ func (v *validator) remedyList() {
 		variants := v.variantsOf(path, remedy.Variants)
 		v.atLeastOne(join(path, "changes"), len(remedy.Changes), "a remedy changes something: give at least one change")
 		on := beside(v.faultSteps(variants), v.steps(join(path, "changes"), remedy.Changes, v.takenSteps(variants)), remedy.Changes)
+		v.curedHow(path, remedy, variants)
 		v.readings(join(path, "effective"), remedy.Effective, on)
 		// The cure is withdrawn then: what is left to read is the fault's.
 		v.readings(join(path, "relapse"), remedy.Relapse, v.faultSteps(variants))

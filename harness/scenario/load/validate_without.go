@@ -7,7 +7,7 @@ import (
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// without checks that a variant has a detector that must fire, and a control, or says why it has none.
+// without checks that a variant has a detector that must fire, a remedy and a control, or says why it has none.
 func (v *validator) without(path string, variant scenario.Variant) {
 	at := join(path, "without")
 	if variant.ID == "" || v.r.blocked(path) || v.r.broken(at) {
@@ -28,5 +28,8 @@ func (v *validator) without(path string, variant scenario.Variant) {
 		}
 	}
 	check("detector", "detection", variant.Without.Detector, "no detector must fire", fires)
+	// That there is none at all is said elsewhere.
+	cured := len(v.s.Remedies) == 0 || variant.RepairedBy != "" && variant.Without.Remedy == "" || slices.ContainsFunc(v.s.Remedies, func(r scenario.Remedy) bool { return scenario.Applies(r.Variants, variant.ID) })
+	check("remedy", "remedies", variant.Without.Remedy, "there is no remedy", cured)
 	check("control", "controls", variant.Without.Control, "there is no control", tried)
 }
