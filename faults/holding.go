@@ -46,6 +46,10 @@ func (h *holding) start(ns *Namespace, spec hold.Spec) error {
 
 // holdingKeys are the numbers of a change that holds packets: its own, armed and errors.
 func holdingKeys(own units.Keys) units.Keys {
+	for name, key := range own {
+		key.Meets = true
+		own[name] = key
+	}
 	own["armed"] = units.Key{Means: "1 while packets would be held", Kind: units.Share}
 	own["errors"] = units.Key{Means: "packets for which the hold failed"}
 	return own

@@ -3,6 +3,7 @@ package judge
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -47,7 +48,7 @@ func (t *trial) rule(p plan.Phase, b plan.Lane, s *stage) []finding {
 			findings = append(findings, t.healthy(p, t.s.Healthy, s, Fail)...)
 		}
 		if p.Kind != "restored" {
-			findings = append(findings, t.telling(p, b)...)
+			findings = append(findings, t.telling(p, b, s)...)
 		}
 		findings = append(findings, t.detectors(p, s)...)
 	}
@@ -80,12 +81,20 @@ func (t *trial) baseline(p plan.Phase, s *stage) []finding {
 	return append(findings, sound)
 }
 
-// telling are the gates that what a phase is proven by did not hold before the fault: otherwise it would prove nothing.
-func (t *trial) telling(p plan.Phase, b plan.Lane) []finding {
-	before := t.lane(b).look(b.Phases[0], t.v.Symptom.Probe).window
+// telling are the gates that what a phase is proven by did not hold before the fault, nor would have if that had taken as long: otherwise
+// it would prove nothing.
+func (t *trial) telling(p plan.Phase, b plan.Lane, s *stage) []finding {
+	before := t.lane(b).look(b.Phases[0], t.v.Symptom.Probe)
+	longer := 1.0
+	if span := before.to - before.from; span > 0 {
+		longer = max(1, (s.to-s.from)/span)
+	}
 	var findings []finding
 	for _, exp := range p.Proof {
-		c := detect.Reading(exp, before)
+		c := detect.Reading(exp, before.window)
+		if !c.OK && !c.Blind && exp.Rise != nil && exp.Rise.Contains(c.Number*longer) {
+			c.OK, c.Fact = true, fmt.Sprintf("%s in a time that is %s times shorter, so it would", c.Fact, units.Number(math.Round(longer*10)/10))
+		}
 		findings = append(findings, gate("before the fault not: "+c.What, cmp.Or(c.Seen, "not read"), !c.OK,
 			fmt.Sprintf("%s proves nothing %s: before the fault it %s too", c.What, when(p), c.Fact)))
 	}

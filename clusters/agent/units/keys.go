@@ -11,6 +11,8 @@ type Key struct {
 	Means string
 	// Kind says between which limits it moves.
 	Kind Kind
+	// Meets is true for a number of a change that also tells which attempts it acted on.
+	Meets bool
 }
 
 // And returns the numbers with one more, unless it is there already.

@@ -65,14 +65,14 @@ func (v *validator) curedHow(path string, remedy scenario.Remedy, variants []int
 
 // provenPerAttempt checks that a variant without a symptom proves the fault in each attempt.
 func (v *validator) provenPerAttempt(path string, variant scenario.Variant) {
-	if variant.RepairedBy == "" || v.r.broken(path+".fault.proof") || v.recorded {
+	if variant.RepairedBy == "" || v.r.broken(path+".fault.proof") || v.r.broken(path+".fault.changes") || v.recorded {
 		return
 	}
 	if !slices.ContainsFunc(variant.Fault.Proof, func(e scenario.ReadingExpectation) bool {
-		_, ofChange := e.Change()
-		return ofChange && e.RisePerAttempt != nil && e.RisePerAttempt.Min != nil && *e.RisePerAttempt.Min > 0
+		keys, known := v.keysOf(e)
+		return known && keys[e.Key].Meets && e.RisePerAttempt != nil && e.RisePerAttempt.Min != nil && *e.RisePerAttempt.Min > 0
 	}) {
-		v.r.addAt(path+".fault.proof", "where the failure is repaired, each attempt has to meet the fault: give a risePerAttempt of a change")
+		v.r.addAt(path+".fault.proof", "where the failure is repaired, each attempt has to meet the fault: give a risePerAttempt of a change that tells which attempts it met, such as hold-pairs")
 	}
 }
 
