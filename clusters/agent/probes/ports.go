@@ -33,9 +33,11 @@ type freshPorts struct {
 }
 
 const (
-	firstPort    = 10000
-	lastPort     = 60000
-	portsAtATime = 16
+	firstPort = 10000
+	lastPort  = 60000
+	// portsAtATime lets a pod make 8333 lookups with ports that come once: more than four phases of the most attempts that can be asked for.
+	// When they come again, the kernel may not have collected the expired entries yet, and refuses to make new ones.
+	portsAtATime = 6
 	// narrowFor is how long a pod may have only these few ports, which its other programs would soon have used up. A process that has not
 	// opened its socket by then gets another port, and which one is not known.
 	narrowFor = 100 * time.Millisecond
