@@ -79,17 +79,22 @@ func (d *doctor) examine(ctx context.Context) error {
 		who = "an ordinary user, in a user namespace"
 	}
 	d.text("", fmt.Sprintf("Linux %s, running as %s", unix.ByteSliceToString(uts.Release[:]), who))
-	d.section("Programs", "conntrack", "relapse's own")
+	const own = "relapse's own"
+	names := []string{own}
+	for _, p := range lab.Programs {
+		names = append(names, p.Name)
+	}
+	d.section("Programs", names...)
 	for _, p := range lab.Programs {
 		d.program(ctx, p)
 	}
 	var found map[string]offers.Offer
 	l, err := lab.New()
 	if err == nil {
-		d.say(true, "relapse's own", l.Bin)
+		d.say(true, own, l.Bin)
 		found, err = l.Offers(ctx)
 	} else {
-		d.say(false, "relapse's own", err.Error())
+		d.say(false, own, err.Error())
 	}
 	d.section("Kernel", slices.Collect(maps.Keys(found))...)
 	if err != nil {
