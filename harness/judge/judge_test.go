@@ -402,6 +402,14 @@ func TestMutations(t *testing.T) {
 		"proof that held before the fault": {alter: func(b *bench) {
 			b.s.Variants[0].Fault.Proof = []scenario.ReadingExpectation{{Reader: "conntrack", On: "nodes", Key: "insert_failed", Value: atLeast(0)}}
 		}, outcome: Inconclusive, reason: "forced: conntrack on nodes: insert_failed is at least 0 proves nothing under the fault: before the fault it is 0"},
+		"detector that rises with time": {alter: func(b *bench) {
+			b.s.Detection[0].Use.Config = &detect.Counter{ReadingExpectation: scenario.ReadingExpectation{Reader: "conntrack", On: "nodes", Key: "insert_failed", Rise: atLeast(4)}}
+			b.each("forced/tcp", "baseline", "reading", func(e *history.Event) {
+				if e.Reading.At == "end" && e.Reading.On == "node/node-1" {
+					e.Reading.Values["insert_failed"]++
+				}
+			})
+		}, outcome: Inconclusive, reason: "forced: conntrack on nodes: insert_failed rises by at least 4 proves nothing under the fault: before the fault it rose by 1 in a time that is"},
 		"control that says nothing": {alter: func(b *bench) {
 			b.events = slices.DeleteFunc(b.events, func(e history.Event) bool { return e.Reading != nil && e.Reading.Reader == "change/longer-timeout" })
 		}, outcome: Inconclusive, reason: "forced: control timeout was never in effect: nothing says that change longer-timeout changed something"},

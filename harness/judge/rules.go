@@ -81,7 +81,7 @@ func (t *trial) baseline(p plan.Phase, s *stage) []finding {
 	return append(findings, sound)
 }
 
-// telling are the gates that what a phase is proven by did not hold before the fault, nor would have if that had taken as long: otherwise
+// telling are the gates that what a phase is proven by, and what detectors fire at, did not hold before the fault, nor would have if that had taken as long: otherwise
 // it would prove nothing.
 func (t *trial) telling(p plan.Phase, b plan.Lane, s *stage) []finding {
 	before := t.lane(b).look(b.Phases[0], t.v.Symptom.Probe)
@@ -90,7 +90,7 @@ func (t *trial) telling(p plan.Phase, b plan.Lane, s *stage) []finding {
 		longer = max(1, (s.to-s.from)/span)
 	}
 	var findings []finding
-	for _, exp := range p.Proof {
+	for _, exp := range slices.Concat(p.Proof, t.rising(p)) {
 		c := detect.Reading(exp, before.window)
 		if !c.OK && !c.Blind && exp.Rise != nil && exp.Rise.Contains(c.Number*longer) {
 			c.OK, c.Fact = true, fmt.Sprintf("%s in a time that is %s times shorter, so it would", c.Fact, units.Number(math.Round(longer*10)/10))
@@ -99,6 +99,18 @@ func (t *trial) telling(p plan.Phase, b plan.Lane, s *stage) []finding {
 			fmt.Sprintf("%s proves nothing %s: before the fault it %s too", c.What, when(p), c.Fact)))
 	}
 	return findings
+}
+
+// rising are the bounds on rises at which detectors must fire in a phase.
+func (t *trial) rising(p plan.Phase) []scenario.ReadingExpectation {
+	var list []scenario.ReadingExpectation
+	for _, d := range t.detection {
+		counter, ok := d.Use.Config.(*detect.Counter)
+		if fires := plan.Fires(d, p); ok && counter.Rise != nil && fires != nil && *fires {
+			list = append(list, counter.ReadingExpectation)
+		}
+	}
+	return list
 }
 
 func (t *trial) fault(p plan.Phase, s *stage) []finding {

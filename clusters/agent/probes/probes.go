@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -230,11 +231,21 @@ func attempt(ctx context.Context, probe Probe, number int, timeout time.Duration
 	outcome, err := try(ctx)
 	sample.End = time.Now()
 	sample.Took = cmp.Or(outcome.Took, sample.End.Sub(sample.Start))
-	sample.Seen, sample.Ports = outcome.Seen, outcome.Ports
+	sample.Seen, sample.Ports = short(outcome.Seen), outcome.Ports
 	if err != nil {
-		sample.Error = err.Error()
+		sample.Error = short(err.Error())
 	}
 	return sample
+}
+
+// maxText is how many bytes of what an attempt saw, or of its error, are kept: servers of the scenario have a say in both.
+const maxText = 500
+
+func short(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
 }
 
 // bound makes what is read from a connection and written to it end with ctx; unbind takes that back for the next attempt.

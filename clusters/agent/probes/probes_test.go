@@ -1,6 +1,8 @@
 package probes
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -132,4 +134,19 @@ func TestDownloadNoticesAShortBody(t *testing.T) {
 	_, err = (&Download{URL: address + "/none"}).Attempt(t.Context(), 0)
 	g.Expect(err).To(MatchError("404 Not Found"))
 	g.Expect((&Download{URL: "203.0.113.10"}).Validate()).To(MatchError(ContainSubstring("must be http://HOST")))
+}
+
+// wordy is a probe whose server says much.
+type wordy struct{}
+
+func (wordy) Attempt(context.Context, int) (Outcome, error) {
+	return Outcome{Seen: strings.Repeat("ä", 1000)}, errors.New(strings.Repeat("a", 1000))
+}
+func (wordy) Close() error { return nil }
+
+func TestWhatAServerSaysIsKeptShort(t *testing.T) {
+	g := NewWithT(t)
+	sample := attempt(t.Context(), wordy{}, 0, time.Second)
+	g.Expect(sample.Seen).To(Equal(strings.Repeat("ä", maxText/2) + "…"))
+	g.Expect(sample.Error).To(Equal(strings.Repeat("a", maxText) + "…"))
 }

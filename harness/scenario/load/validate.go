@@ -25,6 +25,8 @@ type validator struct {
 	// containers are the names of a Pod's containers, volumes those of the ConfigMaps that are its volumes, and keys a ConfigMap's keys:
 	// those of all objects of a name, because variants may have their own.
 	containers, volumes, keys map[string][]string
+	// images are those of all pods, without registry and tag.
+	images []string
 	// recorded is whether the scenario was run already.
 	recorded bool
 }
@@ -34,6 +36,7 @@ func validate(s *scenario.Scenario, cat scenario.Catalogues, r *report, recorded
 	v.collect()
 	v.head()
 	v.workload()
+	v.kubernetesObjects()
 	v.probeList()
 	v.variantList()
 	v.detectorList()
@@ -43,7 +46,6 @@ func validate(s *scenario.Scenario, cat scenario.Catalogues, r *report, recorded
 	v.differenceList()
 	v.evidence()
 	v.everywhere()
-	v.kubernetesObjects()
 	v.possible()
 }
 

@@ -80,10 +80,17 @@ func (v *validator) logLine(path string, config any) {
 	if !v.ref(join(path, "event"), event, names{noun: "event", plural: "events of " + source, list: sortedKeys(events)}) {
 		return
 	}
+	known := true
 	for _, name := range sortedKeys(fields) {
-		v.ref(join(join(path, "fields"), name), name, names{noun: "field", plural: "fields of " + event, list: events[event].Fields})
+		known = v.ref(join(join(path, "fields"), name), name, names{noun: "field", plural: "fields of " + event, list: events[event].Fields}) && known
+	}
+	if known && logOffers[source] == "" && !slices.Contains(v.images, source) && !v.r.broken("workload") {
+		v.r.addAt(path, "no pod has the image %s, so nobody writes its log", source)
 	}
 }
+
+// logOffers are what a cluster must offer for a log to be written, by its source. The others are those of programs in pods.
+var logOffers = map[string]string{"kernel": "kernel-log", "kubernetes": "kubernetes", "nflog": "network-policy"}
 
 // heard checks that a detector which reads a log needs that somebody writes it: where nobody does, it would be silent for that reason.
 func (v *validator) heard(path string, detector scenario.Detector) {
@@ -92,7 +99,7 @@ func (v *validator) heard(path string, detector scenario.Detector) {
 		return
 	}
 	source, _, _ := d.Log()
-	offer := map[string]string{"kernel": "kernel-log", "kubernetes": "kubernetes", "nflog": "network-policy"}[source]
+	offer := logOffers[source]
 	needs := slices.Concat(v.s.Needs, detector.Needs)
 	if offer == "" || slices.Contains(needs, offer) || v.r.broken("needs") || v.r.broken(join(path, "needs")) {
 		return

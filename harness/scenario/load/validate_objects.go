@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kfield "k8s.io/apimachinery/pkg/util/validation/field"
@@ -49,13 +50,24 @@ func (v *validator) object(path string, raw scenario.Raw) {
 		for _, c := range o.Spec.Containers {
 			v.containers[o.Name] = append(v.containers[o.Name], c.Name)
 		}
+		v.runs(o.Spec)
 		for _, volume := range o.Spec.Volumes {
 			if volume.ConfigMap != nil {
 				v.volumes[o.Name] = append(v.volumes[o.Name], volume.ConfigMap.Name)
 			}
 		}
+	case *appsv1.Deployment:
+		v.runs(o.Spec.Template.Spec)
 	case *corev1.ConfigMap:
 		v.keys[o.Name] = append(v.keys[o.Name], slices.Collect(maps.Keys(o.Data))...)
+	}
+}
+
+// runs notes the images of a pod.
+func (v *validator) runs(pod corev1.PodSpec) {
+	for _, c := range pod.Containers {
+		name, _, _ := strings.Cut(c.Image[strings.LastIndex(c.Image, "/")+1:], ":")
+		v.images = append(v.images, name)
 	}
 }
 
