@@ -1,7 +1,9 @@
 # make without a target lists the targets.
 .DEFAULT_GOAL := help
+ifndef side_by_side
 .NOTPARALLEL:
-.PHONY: help deps build node-image test test-go test-components test-scenarios test-kind scenario suite lint lint-code vuln fmt bench generate clean
+endif
+.PHONY: help deps build node-image test test-go test-components test-slow test-scenarios test-kind scenario suite lint lint-code vuln fmt bench generate clean
 
 # Where Go is usually installed, and where Debian has programs that are not on an ordinary user's PATH, such as nft.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
@@ -63,21 +65,25 @@ suite: ## run all scenarios in parallel, with an overview of their reports: [PRO
 	@$(MAKE) --no-print-directory --silent deps build
 	@bin/relapse run --all --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
 
-test: deps build test-go test-components test-scenarios ## run all tests, and every scenario of the lab on the real kernel
+test: deps build ## run all tests, and every scenario of the lab on the real kernel
+	@# What test-slow starts mostly waits. The scenarios measure times, and need the machine for themselves.
+	@$(MAKE) --no-print-directory -j3 side_by_side=yes test-go test-components test-slow
+	@$(MAKE) --no-print-directory test-scenarios
 
 # -trimpath makes a clone use what another has compiled, and the tests without the race detector what make build has.
 test := test -trimpath
 
-# Without the tests that measure times or kill runs: they need the machine for themselves. A program with the race detector sleeps for a
-# second before it exits, and tests start hundreds of them.
+# A program with the race detector sleeps for a second before it exits, and tests start hundreds of them.
 test-go:
 	GORACE="atexit_sleep_ms=10 $$GORACE" $(GO) $(test) $(RACE) -short -timeout 30m $$($(GO) list ./... | grep -v '/scenarios$$')
 
 test-components:
 	CGO_ENABLED=0 $(GO) -C $(components) $(test) -timeout 15m ./...
 
-test-scenarios: # in their folders, so that what they print is seen at once
-	$(GO) -C harness/run $(test) -timeout 30m -count=1 -parallel 3 -run 'Lab|Kill'
+test-slow: # what -short leaves out
+	$(GO) $(test) -timeout 30m -count=1 -parallel 8 -run 'Lab|Kill|HostileContent' ./harness/run ./cmd/relapse/cli
+
+test-scenarios: # in their folder, so that what they print is seen at once
 	$(GO) -C scenarios $(test) -timeout 45m -count=1
 
 test-kind: deps build ## run the kind tests, and every scenario on kind; needs a running Docker: [KIND_SCENARIOS="dns-5s …"] [KIND_PROXIES="nftables iptables"]

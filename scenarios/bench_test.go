@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -62,7 +61,7 @@ func (b *bench) wait(e *entry, runs ...*made) {
 		for _, m := range b.runs {
 			options = append(options, m.o)
 		}
-		go suite.InTurns(b.all, 7*runtime.NumCPU(), options, func(i int, o run.Options) {
+		go suite.InTurns(b.all, suite.Lanes(), options, func(i int, o run.Options) {
 			m := b.runs[i]
 			defer close(m.ended)
 			m.dir, m.err = run.Run(b.all, o)

@@ -23,12 +23,12 @@ func (p *Connect) Validate() error {
 
 // Attempt connects.
 func (p *Connect) Attempt(ctx context.Context, number int) (Outcome, error) {
-	var dialer net.Dialer
+	dialer := dialer()
 	var outcome Outcome
 	if p.SourcePort > 0 {
 		port := ownPort(p.SourcePort, number)
 		dialer.LocalAddr = &net.TCPAddr{Port: port}
-		dialer.Control = reuseAddress
+		dialer.ControlContext = reuseAddress
 		outcome.Ports = [2]uint16{uint16(port), uint16(port)}
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", p.To)
@@ -41,7 +41,7 @@ func (p *Connect) Attempt(ctx context.Context, number int) (Outcome, error) {
 }
 
 // reuseAddress allows a port that an earlier connection has left in TIME_WAIT.
-func reuseAddress(_, _ string, conn syscall.RawConn) error {
+func reuseAddress(_ context.Context, _, _ string, conn syscall.RawConn) error {
 	var set error
 	err := conn.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
 	return errors.Join(err, set)

@@ -60,7 +60,8 @@ func (p *Datagram) Attempt(ctx context.Context, _ int) (Outcome, error) {
 
 // open connects the socket, so that the kernel reports ICMP errors.
 func (p *Datagram) open(ctx context.Context) (net.Conn, error) {
-	return (&net.Dialer{}).DialContext(ctx, "udp", p.To)
+	dialer := dialer()
+	return dialer.DialContext(ctx, "udp", p.To)
 }
 
 // exchange leaves out what comes late for earlier attempts: answers, and an ICMP error that has come by now.

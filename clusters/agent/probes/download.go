@@ -54,7 +54,7 @@ func (p *Download) Attempt(ctx context.Context, _ int) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	dialer := net.Dialer{Control: p.control}
+	dialer := net.Dialer{ControlContext: p.control}
 	transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: dialer.DialContext}
 	var outcome Outcome
 	request = outcome.trace(request)
@@ -79,15 +79,15 @@ func (p *Download) Attempt(ctx context.Context, _ int) (Outcome, error) {
 	return outcome, err
 }
 
-func (p *Download) control(_, _ string, conn syscall.RawConn) error {
+func (p *Download) control(ctx context.Context, network, address string, conn syscall.RawConn) error {
 	if p.ReceiveBuffer == 0 {
-		return nil
+		return bindApart(ctx, network, address, conn)
 	}
 	var set error
 	err := conn.Control(func(fd uintptr) {
 		set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, p.ReceiveBuffer)
 	})
-	return errors.Join(err, set)
+	return errors.Join(err, set, bindApart(ctx, network, address, conn))
 }
 
 // Close has nothing to close.

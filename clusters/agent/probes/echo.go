@@ -34,7 +34,8 @@ func (p *Echo) Attempt(ctx context.Context, _ int) (Outcome, error) {
 	defer p.mu.Unlock()
 	if p.conn == nil {
 		// Between phases the connection is idle; keep-alives check it, as in careful programs.
-		dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second}}
+		dialer := dialer()
+		dialer.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second}
 		conn, err := dialer.DialContext(ctx, "tcp", p.To)
 		if err != nil {
 			return Outcome{}, err

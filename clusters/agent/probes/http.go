@@ -126,7 +126,8 @@ func (p *HTTP) request(ctx context.Context, outcome *Outcome) (seen string, err 
 		return "", err
 	}
 	// A separate transport without keep-alive: the connection is new and is closed after the request.
-	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(outcome.trace(request))
+	dialer := dialer()
+	response, err := (&http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}).RoundTrip(outcome.trace(request))
 	if err != nil {
 		return "", err
 	}

@@ -30,6 +30,8 @@ type freshPorts struct {
 	using  sync.Mutex
 	series int
 	before []byte
+	// used counts the ports that sockets apart from the lookups' have had.
+	used int
 }
 
 const (
@@ -42,7 +44,7 @@ const (
 	// opened its socket by then gets another port, and which one is not known.
 	narrowFor = 100 * time.Millisecond
 	// firstOther and lastOther are for what else a lookup opens: it may send its second query from another socket, or look up more names.
-	firstOther = 60001
+	firstOther = lastApart + 1
 	lastOther  = 65535
 )
 

@@ -195,7 +195,7 @@ func (s *Server) sample(ctx context.Context, r Sampling, emit func(Sample)) (mad
 		defer func() { err = errors.Join(err, end()) }()
 	}
 	// An attempt that has started is finished even if the series is cancelled, because its result matters.
-	finishing := agent.UntilBroken(ctx)
+	finishing := withPorts(agent.UntilBroken(ctx), &s.ports)
 	var attempts sync.WaitGroup
 	defer attempts.Wait()
 	tick := time.NewTicker(r.Every)

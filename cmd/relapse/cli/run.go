@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +19,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/cmd/relapse/catalogue"
 	"github.com/relapse-k8s/relapse/cmd/relapse/session"
+	"github.com/relapse-k8s/relapse/cmd/relapse/suite"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/plan"
 	"github.com/relapse-k8s/relapse/harness/run"
@@ -121,7 +121,7 @@ two differ and the scenario does not explain why, the exit code is 1.
 	flags.BoolVar(&f.all, "all", false, "run all scenarios")
 	flags.StringSliceVar(&f.labels, "label", nil, "run only scenarios with this `label` or layer, also of\nthose that you name; if repeated, with any of them")
 	flags.StringVar(&f.agreeWith, "agree-with", "", "compare with this earlier run, suite, or `folder` of\nrun folders, as relapse agree does")
-	flags.IntVar(&f.jobs, "jobs", 7*runtime.NumCPU(), "how many lanes run at a time in a suite")
+	flags.IntVar(&f.jobs, "jobs", suite.Lanes(), "how many lanes run at a time in a suite")
 	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions(proxies, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pause-at", completeFrom((*scenario.Scenario).Phases))
 	_ = c.RegisterFlagCompletionFunc("variant", completeFrom(variants))

@@ -3,6 +3,7 @@ package suite
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -44,6 +45,9 @@ func work(o run.Options) int {
 	}
 	return sum
 }
+
+// Lanes is how many lanes live at a time if nobody says how many. They mostly wait; with more of them, time-outs that are measured come late.
+func Lanes() int { return 10 * runtime.NumCPU() }
 
 // InTurns calls one for each of the runs, several at once, with up to jobs clusters in all: i is the run's index, and o are its options with
 // what they need to share the machine.

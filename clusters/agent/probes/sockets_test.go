@@ -1,0 +1,39 @@
+package probes
+
+import (
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
+)
+
+func TestAConnectBesideLookupsDoesNotUseTheirFewPorts(t *testing.T) {
+	if !nstest.Enter(t) {
+		return
+	}
+	g := NewWithT(t)
+	nstest.Must(t, "ip link set lo up")
+	listener, err := net.Listen("tcp4", "127.0.0.1:21007")
+	g.Expect(err).NotTo(HaveOccurred())
+	defer listener.Close()
+	var ports freshPorts
+	end, err := ports.begin()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(setPorts(10000, 10000)).To(Succeed())
+	connect := &Connect{To: "127.0.0.1:21007"}
+	for range 3 {
+		sample := attempt(withPorts(t.Context(), &ports), connect, 0, 5*time.Second)
+		g.Expect(sample.Error).To(BeEmpty())
+		g.Expect(sample.Ports[0]).To(And(BeNumerically(">=", firstApart), BeNumerically("<=", lastApart)))
+	}
+	// Without that, one connection has the only port, and the next gets none.
+	g.Expect(connect.Attempt(t.Context(), 0)).To(HaveField("Ports", [2]uint16{10000, 10000}))
+	g.Expect(connect.Attempt(t.Context(), 0)).Error().To(MatchError(syscall.EADDRNOTAVAIL))
+	g.Expect(end()).To(Succeed())
+	sample := attempt(withPorts(t.Context(), &ports), connect, 0, 5*time.Second)
+	g.Expect(sample.Ports[0]).To(BeNumerically("<", firstApart), "no lookups are being made")
+}
