@@ -81,13 +81,13 @@ func (p *Download) Attempt(ctx context.Context, _ int) (Outcome, error) {
 
 func (p *Download) control(ctx context.Context, network, address string, conn syscall.RawConn) error {
 	if p.ReceiveBuffer == 0 {
-		return bindApart(ctx, network, address, conn)
+		return bindNext(ctx, network, address, conn)
 	}
 	var set error
 	err := conn.Control(func(fd uintptr) {
 		set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, p.ReceiveBuffer)
 	})
-	return errors.Join(err, set, bindApart(ctx, network, address, conn))
+	return errors.Join(err, set, bindNext(ctx, network, address, conn))
 }
 
 // Close has nothing to close.

@@ -30,7 +30,7 @@ type freshPorts struct {
 	using  sync.Mutex
 	series int
 	before []byte
-	// used counts the ports that sockets apart from the lookups' have had.
+	// used counts the ports that the sockets of other probes have had.
 	used int
 }
 
@@ -44,7 +44,7 @@ const (
 	// opened its socket by then gets another port, and which one is not known.
 	narrowFor = 100 * time.Millisecond
 	// firstOther and lastOther are for what else a lookup opens: it may send its second query from another socket, or look up more names.
-	firstOther = lastApart + 1
+	firstOther = 60001
 	lastOther  = 65535
 )
 

@@ -9,9 +9,10 @@ import (
 	"syscall"
 )
 
-// dialer opens the sockets of attempts. While lookups leave their pod only a few ports to choose from, those sockets have ports outside of
-// these: on a busy machine such a moment can last, and other probes would use the few ports up.
-func dialer() net.Dialer { return net.Dialer{ControlContext: bindApart} }
+// dialer opens the sockets of attempts, each with the next port of a range of its own. Chosen by the kernel by chance, a port comes again
+// soon enough to meet the conntrack entry of its last use, in one of some thousand attempts. And while lookups leave their pod only a few
+// ports to choose from, which can last on a busy machine, other probes would use these up.
+func dialer() net.Dialer { return net.Dialer{ControlContext: bindNext} }
 
 type portsKey struct{}
 
@@ -20,34 +21,33 @@ func withPorts(ctx context.Context, ports *freshPorts) context.Context {
 	return context.WithValue(ctx, portsKey{}, ports)
 }
 
-func bindApart(ctx context.Context, network, _ string, conn syscall.RawConn) error {
+func bindNext(ctx context.Context, network, _ string, conn syscall.RawConn) error {
 	ports, _ := ctx.Value(portsKey{}).(*freshPorts)
 	if ports == nil || !strings.HasSuffix(network, "4") {
 		return nil
 	}
 	var bind error
-	err := conn.Control(func(fd uintptr) { bind = ports.apart(int(fd)) })
+	err := conn.Control(func(fd uintptr) { bind = ports.bind(int(fd)) })
 	return errors.Join(err, bind)
 }
 
+// The ports of sockets. With 40 attempts per second they come again after more than two minutes, when the kernel has forgotten them: so long
+// lives the conntrack entry of a closed connection (nf_conntrack_tcp_timeout_time_wait), and one of UDP no longer.
 const (
-	firstApart = 60001
-	lastApart  = 62767
+	firstSocket = firstOther
+	lastSocket  = lastOther
 )
 
-// apart binds a socket to a port that lookups do not get and that nobody uses, if lookups are being made.
-func (f *freshPorts) apart(fd int) error {
+// bind binds a socket to the next port that nobody uses.
+func (f *freshPorts) bind(fd int) error {
 	f.using.Lock()
 	defer f.using.Unlock()
-	if f.series == 0 {
-		return nil
-	}
-	for range lastApart - firstApart + 1 {
-		port := firstApart + f.used%(lastApart-firstApart+1)
+	for range lastSocket - firstSocket + 1 {
+		port := firstSocket + f.used%(lastSocket-firstSocket+1)
 		f.used++
 		if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port}); !errors.Is(err, syscall.EADDRINUSE) {
 			return err
 		}
 	}
-	return fmt.Errorf("all ports from %d to %d are in use", firstApart, lastApart)
+	return fmt.Errorf("all ports from %d to %d are in use", firstSocket, lastSocket)
 }

@@ -28,12 +28,41 @@ func TestAConnectBesideLookupsDoesNotUseTheirFewPorts(t *testing.T) {
 	for range 3 {
 		sample := attempt(withPorts(t.Context(), &ports), connect, 0, 5*time.Second)
 		g.Expect(sample.Error).To(BeEmpty())
-		g.Expect(sample.Ports[0]).To(And(BeNumerically(">=", firstApart), BeNumerically("<=", lastApart)))
+		g.Expect(sample.Ports[0]).To(And(BeNumerically(">=", firstSocket), BeNumerically("<=", lastSocket)))
 	}
 	// Without that, one connection has the only port, and the next gets none.
 	g.Expect(connect.Attempt(t.Context(), 0)).To(HaveField("Ports", [2]uint16{10000, 10000}))
 	g.Expect(connect.Attempt(t.Context(), 0)).Error().To(MatchError(syscall.EADDRNOTAVAIL))
 	g.Expect(end()).To(Succeed())
-	sample := attempt(withPorts(t.Context(), &ports), connect, 0, 5*time.Second)
-	g.Expect(sample.Ports[0]).To(BeNumerically("<", firstApart), "no lookups are being made")
+}
+
+func TestNoAttemptGetsThePortOfAnother(t *testing.T) {
+	if !nstest.Enter(t) {
+		return
+	}
+	g := NewWithT(t)
+	nstest.Must(t, "ip link set lo up")
+	server, err := net.ListenPacket("udp4", "127.0.0.1:21008")
+	g.Expect(err).NotTo(HaveOccurred())
+	defer server.Close()
+	go func() {
+		for buffer := make([]byte, 100); ; {
+			n, from, err := server.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			_, _ = server.WriteTo(buffer[:n], from)
+		}
+	}()
+	taken, err := net.ListenPacket("udp4", "127.0.0.1:60002")
+	g.Expect(err).NotTo(HaveOccurred())
+	defer taken.Close()
+	var ports freshPorts
+	var seen []string
+	for number := range 3 {
+		sample := attempt(withPorts(t.Context(), &ports), &Datagram{To: "127.0.0.1:21008", Socket: "new"}, number, 5*time.Second)
+		g.Expect(sample.Error).To(BeEmpty())
+		seen = append(seen, sample.Seen)
+	}
+	g.Expect(seen).To(HaveExactElements(HavePrefix("127.0.0.1:60001 "), HavePrefix("127.0.0.1:60003 "), HavePrefix("127.0.0.1:60004 ")))
 }
