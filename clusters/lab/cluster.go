@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -57,28 +55,10 @@ func (l *Lab) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster,
 	for _, text := range append(slices.Clone(system), spec.Workload...) {
 		c.keep(text)
 	}
-	if err := c.inTurn(ctx); err != nil {
+	if err := c.up(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("lab %s: %w", spec.Name, err), c.Close(context.WithoutCancel(ctx)))
 	}
 	return c, nil
-}
-
-// making bounds how many clusters of this process are made at a time: starting their programs is what keeps the CPUs busy, while clusters
-// that stand mostly wait, and should not be disturbed.
-var making = semaphore.NewWeighted(int64(runtime.NumCPU()))
-
-// inTurn makes the cluster when it is its turn.
-func (c *cluster) inTurn(ctx context.Context) error {
-	if !making.TryAcquire(1) {
-		if c.spec.Progress != nil {
-			c.spec.Progress("waiting for other clusters to be made")
-		}
-		if err := making.Acquire(ctx, 1); err != nil {
-			return fmt.Errorf("waiting for other clusters to be made: %w", context.Cause(ctx))
-		}
-	}
-	defer making.Release(1)
-	return c.up(ctx)
 }
 
 func (c *cluster) up(ctx context.Context) error {

@@ -63,6 +63,23 @@ func (l *lane) run(ctx context.Context) {
 	l.status(l.name, "")
 }
 
+// create makes the lane's cluster when it is its turn.
+func (l *lane) create(ctx context.Context) (clusters.Cluster, error) {
+	if l.Making != nil {
+		l.status(l.name, "waiting for other clusters to be made")
+		if err := l.Making.Acquire(ctx, 1); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		defer l.Making.Release(1)
+	}
+	l.status(l.name, "making the cluster")
+	return l.Provider.Create(ctx, clusters.Spec{
+		Run: l.state.ID, Env: l.state.Env(), Name: l.name, Nodes: l.Scenario.Topology.Nodes, PodNetwork: l.Scenario.Topology.PodNetwork,
+		Proxy: l.Proxy, Workload: l.Scenario.WorkloadOf(l.variant), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
+		Note: func(text string) { l.add(history.Event{Kind: history.KindNote, Text: text}) },
+	})
+}
+
 func (l *lane) live(ctx context.Context) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -70,12 +87,7 @@ func (l *lane) live(ctx context.Context) (err error) {
 	if err := os.MkdirAll(l.logs(), 0o755); err != nil {
 		return err
 	}
-	l.status(l.name, "making the cluster")
-	cluster, err := l.Provider.Create(ctx, clusters.Spec{
-		Run: l.state.ID, Env: l.state.Env(), Name: l.name, Nodes: l.Scenario.Topology.Nodes, PodNetwork: l.Scenario.Topology.PodNetwork,
-		Proxy: l.Proxy, Workload: l.Scenario.WorkloadOf(l.variant), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
-		Note: func(text string) { l.add(history.Event{Kind: history.KindNote, Text: text}) },
-	})
+	cluster, err := l.create(ctx)
 	if err != nil {
 		return err
 	}

@@ -45,6 +45,8 @@ type Options struct {
 	Command []string
 	// Slots, if not nil, is a limit on the lanes at once that runs side by side share: a lane takes one while it lives.
 	Slots *semaphore.Weighted
+	// Making, if not nil, is a limit on the clusters that are made at once, which runs side by side share.
+	Making *semaphore.Weighted
 	// SlotsTaken, if not nil, is called when all lanes that run side by side have a slot.
 	SlotsTaken func()
 	// Alone, if not nil, is called before the first lane that changes the host: it returns when nothing else will run on this machine

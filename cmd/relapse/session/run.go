@@ -43,19 +43,23 @@ func also(err, next error) error {
 	return errors.Join(err, next)
 }
 
-// Latest makes OUT/latest/ID a link to a folder in OUT, in one step.
+// Latest makes OUT/latest/ID a link to a folder in OUT, in one step. It follows no link out of OUT, which may have come from somebody else.
 func Latest(out, id, dir string) error {
-	folder := filepath.Join(out, "latest")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	target, err := filepath.Rel(folder, dir)
+	target, err := filepath.Rel(filepath.Join(out, "latest"), dir)
 	if err != nil {
 		return err
 	}
-	temporary := filepath.Join(folder, fmt.Sprintf(".%s-%d", id, os.Getpid()))
-	if err := os.Symlink(target, temporary); err != nil {
+	root, err := os.OpenRoot(out)
+	if err != nil {
 		return err
 	}
-	return os.Rename(temporary, filepath.Join(folder, id))
+	defer root.Close()
+	if err := root.MkdirAll("latest", 0o755); err != nil {
+		return fmt.Errorf("%s: %w", out, err)
+	}
+	temporary := filepath.Join("latest", fmt.Sprintf(".%s-%d", id, os.Getpid()))
+	if err := root.Symlink(target, temporary); err != nil {
+		return fmt.Errorf("%s: %w", out, err)
+	}
+	return root.Rename(temporary, filepath.Join("latest", id))
 }

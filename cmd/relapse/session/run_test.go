@@ -42,3 +42,11 @@ func TestLatestIsReplaced(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(left).To(HaveLen(1))
 }
+
+func TestLatestFollowsNoLinkOutOfTheFolder(t *testing.T) {
+	g := NewWithT(t)
+	out, outside := t.TempDir(), t.TempDir()
+	g.Expect(os.Symlink(outside, filepath.Join(out, "latest"))).To(Succeed())
+	g.Expect(Latest(out, "dns-5s", filepath.Join(out, "one"))).NotTo(Succeed())
+	g.Expect(os.ReadDir(outside)).To(BeEmpty())
+}

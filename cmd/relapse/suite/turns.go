@@ -60,6 +60,9 @@ func InTurns(ctx context.Context, jobs int, runs []run.Options, one func(i int, 
 			defer turn.over()
 			o := runs[i]
 			o.Slots, o.SlotsTaken, o.Alone = turn.slots, turn.slotsTaken, turn.wholeMachine
+			if !turn.exclusive { // a run that is alone makes all its clusters first, and then disturbs none that lives
+				o.Making = turn.making
+			}
 			one(i, o)
 		})
 		turn.settled()
@@ -69,13 +72,16 @@ func InTurns(ctx context.Context, jobs int, runs []run.Options, one func(i int, 
 }
 
 func newTurns(jobs int) *turns {
-	return &turns{slots: semaphore.NewWeighted(int64(jobs)), alone: semaphore.NewWeighted(1), begun: make(chan struct{})}
+	making := semaphore.NewWeighted(int64(runtime.NumCPU()))
+	return &turns{slots: semaphore.NewWeighted(int64(jobs)), making: making, alone: semaphore.NewWeighted(1), begun: make(chan struct{})}
 }
 
 // turns says when a run begins, and when it has the machine for itself. Runs take the slots for their lanes one after the other, so that
 // no run begins, and takes the fingerprint of the host, long before its clusters can be made.
 type turns struct {
 	slots *semaphore.Weighted
+	// making bounds how many clusters are made at a time: starting their programs is what keeps the CPUs busy. Lanes that live mostly wait.
+	making *semaphore.Weighted
 	// beside counts the runs whose lanes live beside those of others.
 	beside sync.WaitGroup
 	// begun is closed when no more runs begin; alone belongs to the run that has the machine.
