@@ -1,17 +1,19 @@
 package probes
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
-	"strings"
+	"os"
 	"sync"
 	"time"
 )
 
 // Echo sends a line over one TCP connection, opened at the first attempt and kept, and waits until the server sends it back. A broken
-// connection is not opened again: the probe is about connections from before the fault.
+// connection is not opened again: the probe is about connections from before the fault. Attempts do not wait for each other: on a busy
+// machine they would add up.
 type Echo struct {
 	// To is host:port of an echo server.
 	To string `json:"to"`
@@ -19,8 +21,10 @@ type Echo struct {
 	mu   sync.Mutex
 	conn net.Conn
 	sent int
-	// due is what was sent and has not come back yet. After an attempt that timed out, its line comes back first.
-	due string
+	// due are the attempts that wait for their line, by the line; nil for those that have timed out, whose lines may still come.
+	due map[string]chan error
+	// broken is why nothing more can be read.
+	broken error
 }
 
 // Validate checks the form of the address.
@@ -30,43 +34,87 @@ func (p *Echo) Validate() error {
 
 // Attempt sends a line and waits for it.
 func (p *Echo) Attempt(ctx context.Context, _ int) (Outcome, error) {
+	conn, line, came, err := p.send(ctx)
+	if conn == nil {
+		return Outcome{}, err
+	}
+	outcome := Outcome{Seen: conn.LocalAddr().String() + " > " + conn.RemoteAddr().String()}
+	outcome.from(conn)
+	if err != nil {
+		return outcome, err
+	}
+	select {
+	case err := <-came:
+		return outcome, err
+	case <-ctx.Done():
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if _, still := p.due[line]; still {
+			p.due[line] = nil
+		}
+		return outcome, &net.OpError{Op: "read", Net: "tcp", Source: conn.LocalAddr(), Addr: conn.RemoteAddr(), Err: os.ErrDeadlineExceeded}
+	}
+}
+
+// send sends the next line and returns where its return is told. The connection is nil if there is none.
+func (p *Echo) send(ctx context.Context) (conn net.Conn, line string, came chan error, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conn == nil {
 		// Between phases the connection is idle; keep-alives check it, as in careful programs.
 		dialer := dialer()
 		dialer.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second}
-		conn, err := dialer.DialContext(ctx, "tcp", p.To)
-		if err != nil {
-			return Outcome{}, err
+		if p.conn, err = dialer.DialContext(ctx, "tcp", p.To); err != nil {
+			p.conn = nil
+			return nil, "", nil, err
 		}
-		p.conn = conn
+		p.due = map[string]chan error{}
+		go p.read(p.conn)
+	}
+	if p.broken != nil {
+		return p.conn, "", nil, p.broken
 	}
 	p.sent++
-	var outcome Outcome
-	outcome.from(p.conn)
-	if err := p.exchange(ctx, fmt.Sprintf("relapse %d\n", p.sent)); err != nil {
-		return outcome, err
+	line, came = fmt.Sprintf("relapse %d\n", p.sent), make(chan error, 1)
+	p.due[line] = came
+	deadline, _ := ctx.Deadline()
+	if err = p.conn.SetWriteDeadline(deadline); err == nil {
+		_, err = io.WriteString(p.conn, line)
 	}
-	outcome.Seen = p.conn.LocalAddr().String() + " > " + p.conn.RemoteAddr().String()
-	return outcome, nil
+	if err != nil {
+		delete(p.due, line)
+	}
+	return p.conn, line, came, err
 }
 
-// exchange sends a line and waits for all that is due, of which the line is the last.
-func (p *Echo) exchange(ctx context.Context, line string) error {
-	defer bound(ctx, p.conn)()
-	n, err := io.WriteString(p.conn, line)
-	p.due += line[:n]
-	if err != nil {
-		return err
+// read tells the attempts that their lines have come, until the connection ends.
+func (p *Echo) read(conn net.Conn) {
+	for answers := bufio.NewReader(conn); ; {
+		text, err := answers.ReadSlice('\n') // no longer than the buffer, whatever the server sends
+		line := string(text)
+		p.mu.Lock()
+		came, due := p.due[line]
+		switch {
+		case err == nil && due:
+			delete(p.due, line)
+			if came != nil {
+				came <- nil
+			}
+		case err == nil:
+			err = fmt.Errorf("the server sent %q, which was not due", short(line))
+			fallthrough
+		default:
+			p.broken = err
+			for _, came := range p.due {
+				if came != nil {
+					came <- err
+				}
+			}
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
 	}
-	answer := make([]byte, len(p.due))
-	n, err = io.ReadFull(p.conn, answer)
-	if got := string(answer[:n]); !strings.HasPrefix(p.due, got) {
-		return fmt.Errorf("%q was due, got %q", p.due, got)
-	}
-	p.due = p.due[n:]
-	return err
 }
 
 // Close closes the connection.
