@@ -82,3 +82,34 @@ func TestEchoIsNotTakenForThatOfAnotherAttempt(t *testing.T) {
 		})
 	}
 }
+
+func TestEchosDoNotWaitForEachOther(t *testing.T) {
+	if !nstest.Enter(t) {
+		return
+	}
+	g := NewWithT(t)
+	nstest.Must(t, "ip link set lo up")
+	address, got, conns := lines(t)
+	p := &Echo{To: address}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	first := make(chan error, 1)
+	go func() {
+		_, err := p.Attempt(ctx, 0)
+		first <- err
+	}()
+	g.Expect(<-got).To(Equal("relapse 1\n"))
+	conn := <-conns
+	go func() {
+		<-got
+		_, _ = conn.Write([]byte("relapse 2\n"))
+	}()
+	_, err := p.Attempt(ctx, 1)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(first).NotTo(Receive())
+	g.Expect(conn.Close()).To(Succeed())
+	g.Expect(<-first).To(MatchError(ContainSubstring("EOF")), "who waits is told")
+	_, err = p.Attempt(ctx, 2)
+	g.Expect(err).To(MatchError(ContainSubstring("EOF")))
+	g.Expect(p.Close()).To(Succeed())
+}

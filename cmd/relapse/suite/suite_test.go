@@ -104,6 +104,18 @@ func TestAnExclusiveRunHasNoOtherBesideIt(t *testing.T) {
 	g.Expect(seen.lines).To(Equal([]string{"next", "next", "exclusive", "next"}))
 }
 
+func TestOnlyRunsBesideOthersMakeTheirClustersInTurn(t *testing.T) {
+	g := NewWithT(t)
+	var mu sync.Mutex
+	inTurn := map[string]bool{}
+	InTurns(t.Context(), 2, []run.Options{small("beside", false), small("alone", true)}, func(_ int, o run.Options) {
+		mu.Lock()
+		defer mu.Unlock()
+		inTurn[o.Scenario.Metadata.ID] = o.Making != nil
+	})
+	g.Expect(inTurn).To(Equal(map[string]bool{"beside": true, "alone": false}))
+}
+
 func TestADisagreementFailsTheSuite(t *testing.T) {
 	run := func(outcome, agreement judge.Outcome) reports.SuiteRun {
 		r := reports.SuiteRun{Outcome: outcome}
