@@ -66,7 +66,9 @@ suite: ## run all scenarios in parallel, with an overview of their reports: [PRO
 	@bin/relapse run --all --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
 
 test: deps build ## run all tests, and every scenario of the lab on the real kernel
-	@# What test-slow starts mostly waits. The scenarios measure times, and need the machine for themselves.
+	@# Compiled first, so that no test runs beside the compiler. What test-slow starts mostly waits. The scenarios measure times, and need
+	@# the machine for themselves.
+	@$(GO) build -trimpath $(RACE) ./...
 	@$(MAKE) --no-print-directory -j3 side_by_side=yes test-go test-components test-slow
 	@$(MAKE) --no-print-directory test-scenarios
 
