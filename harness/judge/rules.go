@@ -81,8 +81,8 @@ func (t *trial) baseline(p plan.Phase, s *stage) []finding {
 	return append(findings, sound)
 }
 
-// telling are the gates that what a phase is proven by, and what detectors fire at, did not hold before the fault, nor would have if that had taken as long: otherwise
-// it would prove nothing.
+// telling are the gates that what a phase is proven by, and what detectors fire at, did not hold before the fault, nor would have if that
+// had taken as long: otherwise it would prove nothing.
 func (t *trial) telling(p plan.Phase, b plan.Lane, s *stage) []finding {
 	before := t.lane(b).look(b.Phases[0], t.v.Symptom.Probe)
 	longer := 1.0

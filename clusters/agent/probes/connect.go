@@ -2,7 +2,6 @@ package probes
 
 import (
 	"context"
-	"errors"
 	"net"
 	"syscall"
 )
@@ -42,9 +41,7 @@ func (p *Connect) Attempt(ctx context.Context, number int) (Outcome, error) {
 
 // reuseAddress allows a port that an earlier connection has left in TIME_WAIT.
 func reuseAddress(_ context.Context, _, _ string, conn syscall.RawConn) error {
-	var set error
-	err := conn.Control(func(fd uintptr) { set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
-	return errors.Join(err, set)
+	return onSocket(conn, func(fd int) error { return syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
 }
 
 // Close has nothing to close.

@@ -2,7 +2,6 @@ package probes
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -90,9 +89,10 @@ func dropError(conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	var get error
-	err = raw.Control(func(fd uintptr) { _, get = syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_ERROR) })
-	return errors.Join(err, get)
+	return onSocket(raw, func(fd int) error {
+		_, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ERROR)
+		return err
+	})
 }
 
 // Renewed returns a probe with the same settings and a new socket.

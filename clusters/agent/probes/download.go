@@ -80,14 +80,12 @@ func (p *Download) Attempt(ctx context.Context, _ int) (Outcome, error) {
 }
 
 func (p *Download) control(ctx context.Context, network, address string, conn syscall.RawConn) error {
-	if p.ReceiveBuffer == 0 {
-		return bindNext(ctx, network, address, conn)
+	if err := bindNext(ctx, network, address, conn); err != nil || p.ReceiveBuffer == 0 {
+		return err
 	}
-	var set error
-	err := conn.Control(func(fd uintptr) {
-		set = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, p.ReceiveBuffer)
+	return onSocket(conn, func(fd int) error {
+		return syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVBUF, p.ReceiveBuffer)
 	})
-	return errors.Join(err, set, bindNext(ctx, network, address, conn))
 }
 
 // Close has nothing to close.

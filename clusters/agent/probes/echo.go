@@ -65,7 +65,6 @@ func (p *Echo) send(ctx context.Context) (conn net.Conn, line string, came chan 
 		dialer := dialer()
 		dialer.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second}
 		if p.conn, err = dialer.DialContext(ctx, "tcp", p.To); err != nil {
-			p.conn = nil
 			return nil, "", nil, err
 		}
 		p.due = map[string]chan error{}
@@ -90,31 +89,35 @@ func (p *Echo) send(ctx context.Context) (conn net.Conn, line string, came chan 
 // read tells the attempts that their lines have come, until the connection ends.
 func (p *Echo) read(conn net.Conn) {
 	for answers := bufio.NewReader(conn); ; {
-		text, err := answers.ReadSlice('\n') // no longer than the buffer, whatever the server sends
-		line := string(text)
-		p.mu.Lock()
-		came, due := p.due[line]
-		switch {
-		case err == nil && due:
-			delete(p.due, line)
-			if came != nil {
-				came <- nil
-			}
-		case err == nil:
-			err = fmt.Errorf("the server sent %q, which was not due", short(line))
-			fallthrough
-		default:
-			p.broken = err
-			for _, came := range p.due {
-				if came != nil {
-					came <- err
-				}
-			}
-			p.mu.Unlock()
+		line, err := answers.ReadSlice('\n') // no longer than the buffer, whatever the server sends
+		if !p.tell(string(line), err) {
 			return
 		}
-		p.mu.Unlock()
 	}
+}
+
+// tell tells an attempt that its line has come, or all of them that nothing more will. It is false then.
+func (p *Echo) tell(line string, err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	came, due := p.due[line]
+	if err == nil && !due {
+		err = fmt.Errorf("the server sent %q, which was not due", short(line))
+	}
+	if err == nil {
+		delete(p.due, line)
+		if came != nil {
+			came <- nil
+		}
+		return true
+	}
+	p.broken = err
+	for _, came := range p.due {
+		if came != nil {
+			came <- err
+		}
+	}
+	return false
 }
 
 // Close closes the connection.

@@ -26,9 +26,14 @@ func bindNext(ctx context.Context, network, _ string, conn syscall.RawConn) erro
 	if ports == nil || !strings.HasSuffix(network, "4") {
 		return nil
 	}
-	var bind error
-	err := conn.Control(func(fd uintptr) { bind = ports.bind(int(fd)) })
-	return errors.Join(err, bind)
+	return onSocket(conn, ports.bind)
+}
+
+// onSocket does something to a connection's socket.
+func onSocket(conn syscall.RawConn, do func(fd int) error) error {
+	var done error
+	err := conn.Control(func(fd uintptr) { done = do(int(fd)) })
+	return errors.Join(err, done)
 }
 
 // The ports of sockets. With 40 attempts per second they come again after more than two minutes, when the kernel has forgotten them: so long

@@ -42,25 +42,14 @@ func TestNoAttemptGetsThePortOfAnother(t *testing.T) {
 	}
 	g := NewWithT(t)
 	nstest.Must(t, "ip link set lo up")
-	server, err := net.ListenPacket("udp4", "127.0.0.1:21008")
-	g.Expect(err).NotTo(HaveOccurred())
-	defer server.Close()
-	go func() {
-		for buffer := make([]byte, 100); ; {
-			n, from, err := server.ReadFrom(buffer)
-			if err != nil {
-				return
-			}
-			_, _ = server.WriteTo(buffer[:n], from)
-		}
-	}()
+	address, _ := datagramServer(t)
 	taken, err := net.ListenPacket("udp4", "127.0.0.1:60002")
 	g.Expect(err).NotTo(HaveOccurred())
 	defer taken.Close()
 	var ports freshPorts
 	var seen []string
 	for number := range 3 {
-		sample := attempt(withPorts(t.Context(), &ports), &Datagram{To: "127.0.0.1:21008", Socket: "new"}, number, 5*time.Second)
+		sample := attempt(withPorts(t.Context(), &ports), &Datagram{To: address, Socket: "new"}, number, 5*time.Second)
 		g.Expect(sample.Error).To(BeEmpty())
 		seen = append(seen, sample.Seen)
 	}
