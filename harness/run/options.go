@@ -46,7 +46,7 @@ type Options struct {
 	// Slots, if not nil, is a limit on the lanes at once that runs side by side share: a lane takes one while it lives.
 	Slots *semaphore.Weighted
 	// Making, if not nil, is a limit on the clusters that are made at once, which runs side by side share.
-	Making *semaphore.Weighted
+	Making Limit
 	// SlotsTaken, if not nil, is called when all lanes that run side by side have a slot.
 	SlotsTaken func()
 	// Alone, if not nil, is called before the first lane that changes the host: it returns when nothing else will run on this machine
@@ -58,6 +58,12 @@ type Options struct {
 
 	// createHistory creates the file of the history; nil means on the disk. It is for tests of a disk that is full.
 	createHistory func(path string) (history.File, error)
+}
+
+// Limit is a number of things that may be done at once. A *semaphore.Weighted is one.
+type Limit interface {
+	Acquire(ctx context.Context, n int64) error
+	Release(n int64)
 }
 
 // The limits of the engine, except those that are part of the plan.

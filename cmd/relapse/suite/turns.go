@@ -53,6 +53,9 @@ func Lanes() int { return 10 * runtime.NumCPU() }
 // what they need to share the machine.
 func InTurns(ctx context.Context, jobs int, runs []run.Options, one func(i int, o run.Options)) {
 	turns := newTurns(jobs)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	go turns.making.watch(watching)
 	var all sync.WaitGroup
 	for _, i := range order(runs) {
 		turn := turns.next(ctx, runs[i].Scenario.Topology.Exclusive)
@@ -72,7 +75,7 @@ func InTurns(ctx context.Context, jobs int, runs []run.Options, one func(i int, 
 }
 
 func newTurns(jobs int) *turns {
-	making := semaphore.NewWeighted(int64(runtime.NumCPU()))
+	making := &calm{Weighted: semaphore.NewWeighted(int64(runtime.NumCPU())), runnable: runnable}
 	return &turns{slots: semaphore.NewWeighted(int64(jobs)), making: making, alone: semaphore.NewWeighted(1), begun: make(chan struct{})}
 }
 
@@ -81,7 +84,7 @@ func newTurns(jobs int) *turns {
 type turns struct {
 	slots *semaphore.Weighted
 	// making bounds how many clusters are made at a time: starting their programs is what keeps the CPUs busy. Lanes that live mostly wait.
-	making *semaphore.Weighted
+	making *calm
 	// beside counts the runs whose lanes live beside those of others.
 	beside sync.WaitGroup
 	// begun is closed when no more runs begin; alone belongs to the run that has the machine.
