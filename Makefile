@@ -3,7 +3,7 @@
 ifndef side_by_side
 .NOTPARALLEL:
 endif
-.PHONY: help deps build node-image test test-go test-components test-slow test-scenarios test-kind scenario suite lint lint-code vuln fmt bench generate clean
+.PHONY: help deps build flannel node-image test test-go test-components test-slow test-scenarios test-kind scenario suite lint lint-code vuln fmt bench generate clean
 
 # Where Go is usually installed, and where Debian has programs that are not on an ordinary user's PATH, such as nft.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
@@ -13,9 +13,11 @@ export RELAPSE_BIN := $(CURDIR)/bin
 GO         ?= go
 CLUSTER    ?= lab
 PROXY      ?= nftables
-# The scenarios that test-kind runs, and the modes of kube-proxy.
+CNI        ?=
+# The scenarios that test-kind runs, the modes of kube-proxy, and the scenarios on flannel.
 KIND_PROXIES   ?= nftables iptables
 KIND_SCENARIOS ?= --all
+FLANNEL_SCENARIOS ?= dns-5s
 KUBERNETES ?= 1.36
 # The race detector, which is slow: make test RACE= turns it off. It covers the test processes, not the programs in bin/.
 RACE       ?= -race
@@ -48,22 +50,30 @@ $(component_programs): bin/%: $(component_files)
 	@CGO_ENABLED=0 $(GO) -C $(components) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ ./cmd/$*
 	@touch $@
 
+# Its plugins' module is the last one that had the CNI plugin flannel. One of flanneld's backends is written in C.
+flannel_build = $(GO) -C clusters/kind/cni/flannel/$(1) build -trimpath -ldflags "-s -w" -o $(CURDIR)/bin/flannel/
+
+flannel: ## build flannel for --cni flannel, from Go modules
+	@mkdir -p bin/flannel
+	@CGO_ENABLED=1 $(call flannel_build,flanneld)flanneld github.com/flannel-io/flannel
+	@CGO_ENABLED=0 $(call flannel_build,plugins) github.com/containernetworking/plugins/plugins/meta/flannel github.com/containernetworking/plugins/plugins/main/bridge
+
 node-image: ## build an image for kind's nodes from Go modules and Debian packages: [KUBERNETES=1.36] [OUT=FILE]
 	@GO="$(GO)" clusters/kind/nodeimage/build $(KUBERNETES) $(abspath $(OUT))
 
-scenario: ## run one scenario: NAME=dns-5s [CLUSTER=lab] [PROXY=nftables|iptables] [ARGS="--pause-at fault"]
+scenario: ## run one scenario: NAME=dns-5s [CLUSTER=lab] [CNI=plain] [PROXY=nftables|iptables] [ARGS="--pause-at fault"]
 ifeq ($(NAME),)
 	@echo 'name a scenario: make scenario NAME=…' >&2
 	@awk '$$1 == "id:" && !done[FILENAME]++ {id = $$2} $$1 == "title:" && !said[FILENAME]++ {sub(/^ *title: */, ""); printf "  %-24s %s\n", id, $$0}' $(scenario_files) >&2
 	@exit 2
 else
-	@$(MAKE) --no-print-directory --silent deps build
-	@bin/relapse run $(NAME) --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
+	@$(MAKE) --no-print-directory --silent deps build $(filter flannel,$(CNI))
+	@bin/relapse run $(NAME) --cluster $(CLUSTER) $(addprefix --cni ,$(CNI)) --proxy $(PROXY) $(ARGS)
 endif
 
-suite: ## run all scenarios in parallel, with an overview of their reports: [PROXY=…] [ARGS="--label dns"]
-	@$(MAKE) --no-print-directory --silent deps build
-	@bin/relapse run --all --cluster $(CLUSTER) --proxy $(PROXY) $(ARGS)
+suite: ## run all scenarios in parallel, with an overview of their reports: [CLUSTER=lab] [CNI=plain] [PROXY=…] [ARGS="--label dns"]
+	@$(MAKE) --no-print-directory --silent deps build $(filter flannel,$(CNI))
+	@bin/relapse run --all --cluster $(CLUSTER) $(addprefix --cni ,$(CNI)) --proxy $(PROXY) $(ARGS)
 
 test: deps build ## run all tests, and every scenario of the lab on the real kernel
 	@# Compiled first, so that no test runs beside the compiler. What test-slow starts mostly waits. The scenarios measure times, and need
@@ -90,11 +100,12 @@ test-scenarios: # in their folder, so that what they print is seen at once
 
 test-kind: deps build ## run the kind tests, and every scenario on kind; needs a running Docker: [KIND_SCENARIOS="dns-5s …"] [KIND_PROXIES="nftables iptables"]
 	@docker version >/dev/null 2>&1 || { echo 'Docker is not running. Start it, or on Debian and Ubuntu start one for this command only:' >&2; echo '  sudo .ci/engine make test-kind' >&2; exit 1; }
-	@$(MAKE) --no-print-directory node-image
+	@$(MAKE) --no-print-directory node-image flannel
 	@# One package after the other: their tests count the containers of one engine.
 	RELAPSE_TEST_KIND=1 $(GO) $(test) -p 1 -timeout 30m -count=1 ./clusters/kind/...
 	RELAPSE_TEST_KIND=1 $(GO) -C scenarios $(test) -timeout 30m -count=1 -run Kind
 	@for proxy in $(KIND_PROXIES); do bin/relapse run $(KIND_SCENARIOS) --cluster kind --proxy $$proxy --out $${RELAPSE_RUNS:-runs} || exit 1; done
+	bin/relapse run $(FLANNEL_SCENARIOS) --cluster kind --cni flannel --out $${RELAPSE_RUNS:-runs}
 
 lint: lint-code vuln ## run golangci-lint and govulncheck
 

@@ -47,6 +47,12 @@ var programs = map[string]image{
 // Names lists the images of the machine's programs, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(programs)) }
 
+// Known says whether an image is one of relapse's own or of the machine's programs, and not one of a registry.
+func Known(image string) bool {
+	_, known := programs[image]
+	return known || image == Agent
+}
+
 // Check says what is wrong with a container's program. The error starts with the field.
 func Check(c corev1.Container) error {
 	_, known := programs[c.Image]

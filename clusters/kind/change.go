@@ -38,7 +38,7 @@ func (c *cluster) Object(ctx context.Context, kind, namespace, name string) ([]b
 func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(context.Context) error, error) {
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	object := labelled{kind, namespace, name}
+	object := named{kind, namespace, name}
 	foreign, err := c.objects.foreign(ctx, kind, namespace, name)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 }
 
 // mustBeKept refuses to change an object that no workload created and that nothing would restore.
-func (c *cluster) mustBeKept(object labelled) error {
+func (c *cluster) mustBeKept(object named) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.kept[key(object.kind, object.namespace, object.name)] {
@@ -87,7 +87,7 @@ func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) erro
 	defer c.changing.Unlock()
 	foreign, err := c.objects.foreign(ctx, kind, namespace, name)
 	if err == nil && foreign {
-		err = c.mustBeKept(labelled{kind, namespace, name})
+		err = c.mustBeKept(named{kind, namespace, name})
 	}
 	if err == nil {
 		err = c.objects.remove(ctx, kind, namespace, name)

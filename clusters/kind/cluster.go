@@ -1,23 +1,22 @@
 package kind
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
-	"github.com/relapse-k8s/relapse/clusters/kind/kubestatus"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 	"github.com/relapse-k8s/relapse/clusters/local"
@@ -93,6 +92,7 @@ func (c *cluster) up(ctx context.Context) error {
 		clusters.Step{What: "node agents", Do: c.dialNodes},
 		clusters.Step{What: "workload", Do: c.applyAll},
 		clusters.Step{What: "pods", Do: c.dialPods},
+		clusters.Step{What: "ready pods", Do: c.ready},
 	)
 }
 
@@ -150,9 +150,6 @@ func (c *cluster) put(ctx context.Context, text []byte) error {
 
 // putOwn creates or replaces an object of the workload, and remembers the given text.
 func (c *cluster) putOwn(ctx context.Context, text []byte) error {
-	if err := errors.Join(checkKinds([][]byte{text})...); err != nil {
-		return err
-	}
 	prepared, err := c.prepare.prepare(text)
 	if err != nil {
 		return err
@@ -161,20 +158,46 @@ func (c *cluster) putOwn(ctx context.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := c.established(ctx, made); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.given[key(made.GetKind(), made.GetNamespace(), made.GetName())] = text
 	return nil
 }
 
+// established waits until the API server has the objects of a new kind.
+func (c *cluster) established(ctx context.Context, made *unstructured.Unstructured) error {
+	if made.GetKind() != "CustomResourceDefinition" {
+		return nil
+	}
+	err := c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
+		there, err := c.objects.there(ctx, made.GetKind(), "", made.GetName())
+		if err != nil || there == nil {
+			return "", cmp.Or(err, fmt.Errorf("%s %s is gone", made.GetKind(), made.GetName()))
+		}
+		conditions, _, _ := unstructured.NestedSlice(there.Object, "status", "conditions")
+		for _, one := range conditions {
+			fields, _ := one.(map[string]any)
+			if fields["type"] == "Established" && fields["status"] == "True" {
+				return "", nil
+			}
+		}
+		return fmt.Sprintf("%s %s is not established", made.GetKind(), made.GetName()), nil
+	})
+	c.objects.mapper.Reset() // it knows only the kinds that there were
+	return err
+}
+
 // foreign says whether an object exists that no workload created.
-func (c *cluster) foreign(ctx context.Context, text []byte) (labelled, bool, error) {
+func (c *cluster) foreign(ctx context.Context, text []byte) (named, bool, error) {
 	object, _, err := c.objects.parse(text)
 	if err != nil {
-		return labelled{}, false, err
+		return named{}, false, err
 	}
 	foreign, err := c.objects.foreign(ctx, object.GetKind(), object.GetNamespace(), object.GetName())
-	return labelled{object.GetKind(), object.GetNamespace(), object.GetName()}, foreign, err
+	return named{object.GetKind(), object.GetNamespace(), object.GetName()}, foreign, err
 }
 
 // key names an object; in the default namespace it needs none.
@@ -242,63 +265,6 @@ func (c *cluster) dialPod(ctx context.Context, place string, pod *corev1.Pod) er
 	}
 	c.keep(place, conn)
 	return nil
-}
-
-// running waits until the workload has the right number of pods, all running and with an address.
-func (c *cluster) running(ctx context.Context) ([]corev1.Pod, error) {
-	want, err := c.wanted()
-	if err != nil {
-		return nil, err
-	}
-	var pods []corev1.Pod
-	err = c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
-		list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: runLabel + "=" + c.spec.Run})
-		if err != nil {
-			return "", err
-		}
-		var missing []string
-		have := map[string]int{}
-		pods = list.Items
-		for _, pod := range pods {
-			if why := kubestatus.NotRunning(pod); why != "" {
-				missing = append(missing, why)
-				continue
-			}
-			have[pod.Labels[ownerLabel]]++
-		}
-		for owner, n := range want {
-			if have[owner] != n {
-				missing = append(missing, fmt.Sprintf("%s has %d pods that run, not %d", owner, have[owner], n))
-			}
-		}
-		slices.Sort(missing)
-		return strings.Join(missing, "; "), nil
-	})
-	return pods, err
-}
-
-// wanted is how many pods each Pod and Deployment of the workload should have.
-func (c *cluster) wanted() (map[string]int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	want := map[string]int{}
-	for _, text := range c.given {
-		var object struct {
-			metav1.TypeMeta
-			Metadata metav1.ObjectMeta       `json:"metadata"`
-			Spec     struct{ Replicas *int } `json:"spec"`
-		}
-		if err := json.Unmarshal(text, &object); err != nil {
-			return nil, err
-		}
-		switch {
-		case object.Kind == "Pod", object.Kind == "Deployment" && object.Spec.Replicas == nil:
-			want[object.Metadata.Name] = 1
-		case object.Kind == "Deployment":
-			want[object.Metadata.Name] = *object.Spec.Replicas
-		}
-	}
-	return want, nil
 }
 
 // Close deletes the workload, ends the agents, and checks that the nodes are as before.

@@ -24,7 +24,7 @@ const (
 )
 
 // keepFormer stores an object's current state, unless its state before an earlier change is stored already.
-func (k *Kind) keepFormer(ctx context.Context, object labelled, text []byte) error {
+func (k *Kind) keepFormer(ctx context.Context, object named, text []byte) error {
 	kept := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:   fmt.Sprintf("former-%x", sha256.Sum224([]byte(object.String()))),

@@ -26,6 +26,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
+	"github.com/relapse-k8s/relapse/clusters/kind/cni"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/local"
 )
@@ -42,6 +43,8 @@ type Options struct {
 	Command []string
 	// Logs is the folder for the logs of making clusters.
 	Logs string
+	// AnyObject lets scenarios make objects that could hurt this machine.
+	AnyObject bool
 }
 
 // Kind is the provider. It has one cluster; the lanes run on it as workloads, one after the other.
@@ -127,7 +130,7 @@ func (k *Kind) create(ctx context.Context) error {
 	spec := k.Spec
 	spec.Name = fmt.Sprintf("%s-%d", runstate.ObjectPrefix(k.state.ID), k.made)
 	spec.Logs = filepath.Join(k.Logs, "cluster-"+k.state.ID)
-	spec.Progress = k.tell
+	spec.Progress, spec.Bin = k.tell, k.Bin
 	cluster, err := provision.Create(ctx, spec, k.guard)
 	if err != nil {
 		return err
@@ -251,9 +254,16 @@ func (k *Kind) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Check leaves most of it to the API server. It checks only the kinds that a workload may have, and the images.
+// Check leaves most of it to the API server. It checks the images, and that no object could hurt this machine.
 func (k *Kind) Check(workload [][]byte) []error {
-	return append(checkKinds(workload), checkImages(workload)...)
+	var errs []error
+	for _, object := range workload {
+		errs = append(errs, checkImages(object)...)
+		if !k.AnyObject {
+			errs = append(errs, checkHarmless(object)...)
+		}
+	}
+	return errs
 }
 
 // Offers are the kernel's, those of the image's programs, and whether the CNI enforces network policies.
@@ -271,7 +281,11 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 		}
 	}
 	found["kubernetes"] = offers.Offer{OK: true, Why: "kind"}
-	policy := offers.Offer{OK: k.cluster.Spec.CNI == "kindnet", Why: "the CNI " + k.cluster.Spec.CNI + " enforces NetworkPolicies"}
+	plugin, err := cni.Find(k.cluster.Spec.CNI)
+	if err != nil {
+		return nil, err
+	}
+	policy := offers.Offer{OK: plugin.Policies, Why: "the CNI " + k.cluster.Spec.CNI + " enforces NetworkPolicies"}
 	if !policy.OK {
 		policy.Why = "the CNI " + k.cluster.Spec.CNI + " enforces no NetworkPolicy"
 	}
@@ -295,7 +309,7 @@ func (k *Kind) Versions(ctx context.Context) map[string]string {
 func (k *Kind) Differences() []string {
 	return []string{
 		"Nodes are containers on this machine's one kernel: nf_conntrack_max, the conntrack hash table and neighbour limits are common to them.",
-		"Pods of a scenario run relapse's own image, put together from this machine's files; their programs are children of a supervisor, which restart-container and the log readers speak to. A rollout would make new pods.",
+		"Containers with the image relapse, nginx, haproxy or envoy run relapse's own image, put together from this machine's files; their programs are children of a supervisor, which restart-container and the log readers speak to. A rollout would make new pods. All other images are the real ones.",
 		"Pods get their node by a nodeSelector, in turn as in the lab, so that a scenario finds them on the expected nodes.",
 		"CoreDNS asks a DNS server of relapse's own about names outside of the cluster, and no packet gets past the engine's bridge to this machine's networks.",
 		"kube-proxy leaves net.netfilter.nf_conntrack_tcp_be_liberal at 0, as kubeadm does; kind by itself sets it, which cures the resets by INVALID segments.",

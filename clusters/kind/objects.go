@@ -1,9 +1,11 @@
 package kind
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,19 +29,23 @@ const runLabel = "relapse.dev/run"
 // objects reads and writes objects of any kind that the API server knows.
 type objects struct {
 	client dynamic.Interface
+	kinds  discovery.CachedDiscoveryInterface
 	mapper *restmapper.DeferredDiscoveryRESTMapper
 }
 
 func newObjects(config *rest.Config) (*objects, error) {
+	config = rest.CopyConfig(config)
+	config.QPS = -1 // what a run left is looked for among all kinds, one request each
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, err
 	}
-	kinds, err := discovery.NewDiscoveryClientForConfig(config)
+	found, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return nil, err
 	}
-	return &objects{client: client, mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(kinds))}, nil
+	kinds := memory.NewMemCacheClient(found)
+	return &objects{client: client, kinds: kinds, mapper: restmapper.NewDeferredDiscoveryRESTMapper(kinds)}, nil
 }
 
 // parse reads an object and gives it a namespace if its kind has one.
@@ -68,18 +74,23 @@ func (o *objects) resource(kind schema.GroupKind, version, namespace string) (dy
 	if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
 		return o.client.Resource(mapping.Resource), nil
 	}
-	if namespace == "" {
-		namespace = metav1.NamespaceDefault
-	}
-	return o.client.Resource(mapping.Resource).Namespace(namespace), nil
+	return o.client.Resource(mapping.Resource).Namespace(cmp.Or(namespace, metav1.NamespaceDefault)), nil
 }
 
-// groups of the kinds that changes name without one.
-var groups = map[string]string{"NetworkPolicy": "networking.k8s.io", "Deployment": "apps", "DaemonSet": "apps", "EndpointSlice": "discovery.k8s.io"}
-
-// named is the API resource of a kind that is given only by its name.
+// named is the API resource of a kind that is given only by its name. Kinds of Kubernetes' own groups come before those of others.
 func (o *objects) named(kind, namespace string) (dynamic.ResourceInterface, error) {
-	return o.resource(schema.GroupKind{Group: groups[kind], Kind: kind}, "", namespace)
+	all, err := o.deletable()
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(r apiResource) bool { return r.kind == kind && !custom(r.gvr.Group) })
+	if i < 0 {
+		i = slices.IndexFunc(all, func(r apiResource) bool { return r.kind == kind })
+	}
+	if i < 0 {
+		return nil, fmt.Errorf("the cluster has no objects of kind %s", kind)
+	}
+	return o.resource(schema.GroupKind{Group: all[i].gvr.Group, Kind: kind}, "", namespace)
 }
 
 // apply creates or replaces an object.
@@ -95,8 +106,8 @@ func (o *objects) apply(ctx context.Context, text []byte) (*unstructured.Unstruc
 	return applied, nil
 }
 
-// get returns an object as it could be given, or nil.
-func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte, error) {
+// there returns an object as the cluster has it, or nil.
+func (o *objects) there(ctx context.Context, kind, namespace, name string) (*unstructured.Unstructured, error) {
 	resource, err := o.named(kind, namespace)
 	if err != nil {
 		return nil, err
@@ -108,6 +119,15 @@ func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
 	}
+	return object, nil
+}
+
+// get returns an object as it could be given, or nil.
+func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte, error) {
+	object, err := o.there(ctx, kind, namespace, name)
+	if err != nil || object == nil {
+		return nil, err
+	}
 	unstructured.RemoveNestedField(object.Object, "status")
 	for _, field := range []string{"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"} {
 		unstructured.RemoveNestedField(object.Object, "metadata", field)
@@ -117,18 +137,8 @@ func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte
 
 // foreign says whether an object exists that no workload created: it belongs to the cluster or to its other users.
 func (o *objects) foreign(ctx context.Context, kind, namespace, name string) (bool, error) {
-	resource, err := o.named(kind, namespace)
-	if err != nil {
-		return false, err
-	}
-	there, err := resource.Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("%s %s: %w", kind, name, err)
-	}
-	return there.GetLabels()[runLabel] == "", nil
+	object, err := o.there(ctx, kind, namespace, name)
+	return object != nil && object.GetLabels()[runLabel] == "", err
 }
 
 // remove deletes an object; what is not there is deleted already.
@@ -137,39 +147,98 @@ func (o *objects) remove(ctx context.Context, kind, namespace, name string) erro
 	if err != nil {
 		return err
 	}
+	return removeFrom(ctx, resource, named{kind, namespace, name})
+}
+
+func removeFrom(ctx context.Context, resource dynamic.ResourceInterface, object named) error {
 	background := metav1.DeletePropagationBackground
-	err = resource.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &background})
+	err := resource.Delete(ctx, object.name, metav1.DeleteOptions{PropagationPolicy: &background})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("delete %s %s: %w", kind, name, err)
+		return fmt.Errorf("delete %s: %w", object, err)
 	}
 	return nil
 }
 
-// workloadKinds are the kinds that workloads are made of, in the order in which they are deleted.
-var workloadKinds = []string{"Deployment", "Pod", "Service", "ConfigMap", "NetworkPolicy", "Namespace"}
+// named is an object by its name.
+type named struct{ kind, namespace, name string }
 
-// labelled is an object with a label.
-type labelled struct{ kind, namespace, name string }
+func (n named) String() string { return n.kind + " " + strings.Trim(n.namespace+"/"+n.name, "/") }
 
-func (l labelled) String() string { return l.kind + " " + strings.Trim(l.namespace+"/"+l.name, "/") }
+// apiResource is a kind of objects that can be listed and deleted.
+type apiResource struct {
+	gvr  schema.GroupVersionResource
+	kind string
+}
 
-// labelled lists the objects of workloads' kinds with a label, in all namespaces, in the order in which they are deleted.
-func (o *objects) labelled(ctx context.Context, selector string) ([]labelled, error) {
-	var found []labelled
-	for _, kind := range workloadKinds {
-		mapping, err := o.mapper.RESTMapping(schema.GroupKind{Group: groups[kind], Kind: kind})
+// deletable lists all such kinds, in the order in which objects are deleted: what makes pods first, so that it does not make new ones, and
+// last what holds others.
+func (o *objects) deletable() ([]apiResource, error) {
+	lists, err := discovery.ServerPreferredResources(o.kinds)
+	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) { // a group of an extension that does not answer has no objects of ours
+		return nil, fmt.Errorf("the kinds of objects that the cluster has: %w", err)
+	}
+	var all []apiResource
+	for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "delete"}}, lists) {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
 		if err != nil {
 			return nil, err
 		}
-		list, err := o.client.Resource(mapping.Resource).List(ctx, metav1.ListOptions{LabelSelector: selector})
-		if err != nil {
-			return nil, fmt.Errorf("list %s with label %s: %w", kind, selector, err)
+		for _, r := range list.APIResources {
+			if r.Kind != "Event" { // they end by themselves
+				all = append(all, apiResource{version.WithResource(r.Name), r.Kind})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b apiResource) int { return cmp.Compare(deletedAt(a.kind), deletedAt(b.kind)) })
+	return all, nil
+}
+
+func deletedAt(kind string) int {
+	order := []string{"CronJob", "Job", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Pod", "", "CustomResourceDefinition", "Namespace"}
+	if i := slices.Index(order, kind); i >= 0 {
+		return i
+	}
+	return slices.Index(order, "")
+}
+
+// labelled is an object with a label.
+type labelled struct {
+	named
+	resource dynamic.ResourceInterface
+	// owned means that another object made it, and that it goes with that one.
+	owned bool
+}
+
+// labelled lists the objects with a label, of all kinds and in all namespaces, in the order in which they are deleted.
+func (o *objects) labelled(ctx context.Context, selector string) ([]labelled, error) {
+	kinds, err := o.deletable()
+	if err != nil {
+		return nil, err
+	}
+	var found []labelled
+	for _, r := range kinds {
+		list, err := o.client.Resource(r.gvr).List(ctx, metav1.ListOptions{LabelSelector: selector})
+		switch {
+		case apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err): // the kind is gone meanwhile
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("list %s with label %s: %w", r.kind, selector, err)
 		}
 		for _, item := range list.Items {
-			found = append(found, labelled{kind, item.GetNamespace(), item.GetName()})
+			one := labelled{named: named{r.kind, item.GetNamespace(), item.GetName()}, resource: o.client.Resource(r.gvr), owned: owned(item)}
+			if item.GetNamespace() != "" {
+				one.resource = o.client.Resource(r.gvr).Namespace(item.GetNamespace())
+			}
+			found = append(found, one)
 		}
 	}
 	return found, nil
+}
+
+// owned says whether a controller made an object. Endpoints have a Service's labels, and no owner, since Kubernetes 1.33 a label.
+// Source: Kubernetes pkg/controller/endpoint/endpoints_controller.go.
+func owned(object unstructured.Unstructured) bool {
+	return metav1.GetControllerOf(&object) != nil || object.GetLabels()["endpoints.kubernetes.io/managed-by"] != ""
 }
 
 // imageVersions are the tags of the images of the cluster's own pods: coredns, etcd.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/logs"
 )
@@ -139,21 +140,21 @@ func (c *cluster) Follow(ctx context.Context, tell func(logs.Line)) error {
 	for place, pod := range pods {
 		for _, container := range pod.Spec.Containers {
 			image := c.prepare.images[pod.Labels[ownerLabel]+"/"+container.Name]
-			match := logs.Patterns(image)
-			if len(match) == 0 {
+			source := logs.SourceOf(image)
+			if len(logs.Patterns(source)) == 0 {
 				continue
 			}
-			group.Go(func() error {
-				_, err := program.Follow.Call(all, c.Agent(place), program.Following{Name: container.Name, Match: match}, func(line string) {
-					if entry, ok := logs.Recognize(image, line); ok {
-						entry.On = place
-						hear(entry)
-					}
-				})
-				if errors.Is(err, agent.ErrGone) {
-					return nil // a pod that has gone says nothing more
+			say := func(line string) {
+				if entry, ok := logs.Recognize(source, line); ok {
+					entry.On = place
+					hear(entry)
 				}
-				return err
+			}
+			group.Go(func() error {
+				if !images.Known(image) {
+					return c.kind.followPod(all, pod, container.Name, say)
+				}
+				return c.followProgram(all, place, container.Name, logs.Patterns(source), say)
 			})
 		}
 	}
@@ -161,4 +162,13 @@ func (c *cluster) Follow(ctx context.Context, tell func(logs.Line)) error {
 		return err
 	}
 	return nil
+}
+
+// followProgram reports the lines of a supervised program that match.
+func (c *cluster) followProgram(ctx context.Context, place, container string, match []string, say func(line string)) error {
+	_, err := program.Follow.Call(ctx, c.Agent(place), program.Following{Name: container, Match: match}, say)
+	if errors.Is(err, agent.ErrGone) {
+		return nil // a pod that has gone says nothing more
+	}
+	return err
 }

@@ -2,15 +2,20 @@ package kind
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	registry "github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/readers"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision/kindtest"
@@ -83,11 +88,49 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g.Expect(string(added), err).To(ContainSubstring(`"clusterIP":"10.`))
 		g.Expect(remove(ctx)).To(Succeed())
 		g.Expect(c.Object(ctx, "Service", metav1.NamespaceDefault, "added")).To(BeNil())
-		daemons := strings.Replace(string(given("DaemonSet", "x", "{}")), `"v1"`, `"apps/v1"`, 1)
-		g.Expect(c.Apply(ctx, []byte(daemons))).To(MatchError(ContainSubstring("a workload has objects of kinds")))
 		g.Expect(c.Close(ctx)).To(Succeed())
 		after, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
 		g.Expect(after.Data, err).To(Equal(before.Data))
+		g.Expect(left()).To(Equal([]string{"the agents"}))
+		g.Expect(k.dirty).To(BeEmpty())
+	})
+
+	t.Run("objects that the lab does not have", func(t *testing.T) {
+		g := NewWithT(t)
+		image := otherImage(t, k)
+		server := func(port string) string {
+			return `"containers":[{"name":"main","image":"` + image + `","args":["server",":` + port + `"],"readinessProbe":{"tcpSocket":{"port":` + port + `},"periodSeconds":1}}]`
+		}
+		set := func(port string) []byte {
+			return []byte(`{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"db"},"spec":{"replicas":2,"serviceName":"db",
+				"selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},"spec":{` + server(port) + `}}}}`)
+		}
+		many := spec
+		many.Workload = [][]byte{
+			[]byte(`{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"one"},"spec":{"size":3}}`),
+			[]byte(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"widgets.example.com"},"spec":{
+				"group":"example.com","scope":"Namespaced","names":{"kind":"Widget","plural":"widgets","singular":"widget"},"versions":[{"name":"v1",
+				"served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}]}}`),
+			set("8080"),
+			[]byte(`{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"each"},"spec":{"selector":{"matchLabels":{"app":"each"}},
+				"template":{"metadata":{"labels":{"app":"each"}},"spec":{` + server("8080") + `}}}}`),
+			[]byte(`{"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"once"},"spec":{"template":{"spec":{"restartPolicy":"Never",
+				"containers":[{"name":"main","image":"` + image + `","command":["cat","/etc/hosts"]}]}}}}`),
+		}
+		g.Expect(k.Check(many.Workload)).To(BeEmpty())
+		c, err := k.Create(ctx, many)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(c.Places()).To(ContainElements("pod/db-0", "pod/db-1"))
+		g.Expect(c.Resolve("pod/each")).To(HaveLen(1))
+		widget, err := c.Object(ctx, "Widget", "", "one")
+		g.Expect(string(widget), err).To(ContainSubstring(`"size":3`))
+		g.Expect(left()).To(ConsistOf("StatefulSet default/db", "DaemonSet default/each", "Job default/once", "Widget default/one",
+			"CustomResourceDefinition widgets.example.com", "the agents"))
+		g.Expect(c.Apply(ctx, set("8081"))).To(Succeed(), "a rollout")
+		first, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceDefault).Get(ctx, "db-0", metav1.GetOptions{})
+		g.Expect(first.Spec.Containers[0].Args, err).To(Equal([]string{"server", ":8081"}))
+		g.Expect(readers.ReadNetns.Call(ctx, c.Agent("pod/db-0"), agent.None{}, nil)).NotTo(BeZero(), "its place has a new agent")
+		g.Expect(c.Close(ctx)).To(Succeed())
 		g.Expect(left()).To(Equal([]string{"the agents"}))
 		g.Expect(k.dirty).To(BeEmpty())
 	})
@@ -142,4 +185,19 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		_, err = configMaps.Get(ctx, "coredns", metav1.GetOptions{})
 		g.Expect(err).NotTo(HaveOccurred(), "it is there again")
 	})
+}
+
+// otherImage brings an image to the nodes that relapse knows nothing about. It is the agent's by another name.
+func otherImage(t *testing.T, k *Kind) string {
+	t.Helper()
+	g := NewWithT(t)
+	own, other := filepath.Join(t.TempDir(), "own.tar"), filepath.Join(t.TempDir(), "other.tar")
+	g.Expect(k.image.Save(own)).To(Succeed())
+	image, err := tarball.ImageFromPath(own, nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	tag, err := registry.NewTag("registry.example.com/team/server:1")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(tarball.WriteToFile(other, tag, image)).To(Succeed())
+	g.Expect(k.cluster.Load(t.Context(), other)).To(Succeed())
+	return tag.String()
 }

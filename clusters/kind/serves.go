@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
+	registry "github.com/google/go-containerregistry/pkg/name"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -15,6 +15,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
 	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/limits"
+	"github.com/relapse-k8s/relapse/clusters/podtemplate"
 )
 
 // serveTimes is how many times in a row a pod on every node must resolve a name and connect before a cluster counts as ready.
@@ -75,55 +76,47 @@ func (k *Kind) sweep(ctx context.Context) error {
 	return errors.Join(k.takeAway(ctx, runLabel), k.restoreFormers(ctx))
 }
 
-// takeAway deletes all objects of a workload's kinds that have a label, and returns when they are gone.
+// takeAway deletes all objects that have a label, and returns when they are gone, and what others made of them too.
 func (k *Kind) takeAway(ctx context.Context, selector string) error {
 	return k.cluster.WaitFor(ctx, limits.ObjectsGone, func(ctx context.Context) (string, error) {
 		left, err := k.objects.labelled(ctx, selector)
 		if err != nil || len(left) == 0 {
 			return "", err
 		}
+		var names []string
 		for _, one := range left {
-			if err := k.objects.remove(ctx, one.kind, one.namespace, one.name); err != nil {
+			names = append(names, one.String())
+			if one.owned {
+				continue // it goes with its owner
+			}
+			if err := removeFrom(ctx, one.resource, one.named); err != nil {
 				return "", err
 			}
 		}
-		return fmt.Sprintf("%v still exist", left), nil
+		return fmt.Sprintf("%s still exist", strings.Join(names, ", ")), nil
 	})
 }
 
-// checkKinds refuses objects that would not be deleted with the workload.
-func checkKinds(workload [][]byte) []error {
-	var errs []error
-	for _, text := range workload {
-		var object metav1.PartialObjectMetadata
-		if err := json.Unmarshal(text, &object); err != nil {
-			errs = append(errs, err)
-		} else if !slices.Contains(workloadKinds, object.Kind) {
-			errs = append(errs, fmt.Errorf("%s %s: a workload has objects of kinds %s", object.Kind, object.Name, strings.Join(workloadKinds, ", ")))
-		}
+// checkImages refuses images that nobody could have: those of the machine's programs are checked as in the lab, all others belong to the
+// nodes or to a registry.
+func checkImages(object []byte) []error {
+	var head metav1.PartialObjectMetadata
+	spec, err := podtemplate.Spec(object)
+	if err != nil || spec == nil || json.Unmarshal(object, &head) != nil {
+		return nil // said elsewhere
 	}
-	return errs
-}
-
-// checkImages refuses images that relapse does not have.
-func checkImages(workload [][]byte) []error {
+	path, _ := podtemplate.Path(head.APIVersion, head.Kind)
+	at := strings.Join(append(path, "spec", "containers"), ".")
 	var errs []error
-	for _, text := range workload {
-		var object struct {
-			metav1.TypeMeta
-			Metadata metav1.ObjectMeta `json:"metadata"`
-			Spec     struct {
-				corev1.PodSpec
-				Template struct{ Spec corev1.PodSpec } `json:"template"`
-			} `json:"spec"`
+	for i, c := range spec.Containers {
+		var err error
+		if images.Known(c.Image) {
+			err = images.Check(c)
+		} else if _, parseErr := registry.ParseReference(c.Image); parseErr != nil {
+			err = fmt.Errorf("image: %w", parseErr)
 		}
-		if json.Unmarshal(text, &object) != nil || object.Kind != "Pod" && object.Kind != "Deployment" {
-			continue
-		}
-		for i, c := range append(object.Spec.Containers, object.Spec.Template.Spec.Containers...) {
-			if err := images.Check(c); err != nil {
-				errs = append(errs, fmt.Errorf("%s %s: spec.containers[%d].%w", strings.TrimSpace(object.Kind), object.Metadata.Name, i, err))
-			}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s %s: %s[%d].%w", head.Kind, head.Name, at, i, err))
 		}
 	}
 	return errs

@@ -99,7 +99,9 @@ func (k *Kind) leftOn(ctx context.Context, name string) (objects []string, owner
 		return nil, nil, err
 	}
 	for _, one := range found {
-		objects = append(objects, one.String())
+		if !one.owned {
+			objects = append(objects, one.String())
+		}
 	}
 	kept, err := k.keptFormers(ctx)
 	if err != nil {

@@ -1,20 +1,25 @@
 package kind
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+	"github.com/relapse-k8s/relapse/clusters/podtemplate"
 )
 
-// ownerLabel of a pod names the Pod or Deployment of the workload that it belongs to.
+// ownerLabel of a pod names the object of the workload that it belongs to: a Pod, a Deployment and so on.
 const ownerLabel = "relapse.dev/workload"
 
 // preparer prepares a scenario's objects for a real cluster.
@@ -24,67 +29,95 @@ type preparer struct {
 	image *agents.Image
 	// images that the scenario names, by owner and container.
 	images map[string]string
-	// owners are the Pods and Deployments by their names.
+	// owners are the objects that have pods, by their names.
 	owners map[string]string
 	next   int
 }
 
-// prepare adds the run's label to an object, and a node and the agent's image to its pods. Everything else stays as it is.
+// prepare adds the run's label to an object, and to its pods a node, and the agent's image where they run relapse's own programs. Everything
+// else stays as it is.
 func (p *preparer) prepare(text []byte) ([]byte, error) {
-	var head metav1.PartialObjectMetadata
-	if err := json.Unmarshal(text, &head); err != nil {
-		return nil, err
-	}
-	switch head.Kind {
-	case "Pod":
-		return change(text, func(pod *corev1.Pod) error {
-			if err := p.own(pod.Kind, pod.Namespace, pod.Name); err != nil {
-				return err
-			}
-			pod.Labels = with(pod.Labels, runLabel, p.run, ownerLabel, pod.Name)
-			return p.pod(pod.Name, &pod.Spec, true)
-		})
-	case "Deployment":
-		return change(text, func(d *appsv1.Deployment) error {
-			if err := p.own(d.Kind, d.Namespace, d.Name); err != nil {
-				return err
-			}
-			d.Labels = with(d.Labels, runLabel, p.run)
-			d.Spec.Template.Labels = with(d.Spec.Template.Labels, runLabel, p.run, ownerLabel, d.Name)
-			return p.pod(d.Name, &d.Spec.Template.Spec, false)
-		})
-	}
-	return change(text, func(object *map[string]any) error {
-		metadata, _ := (*object)["metadata"].(map[string]any)
-		labels, _ := metadata["labels"].(map[string]any)
-		if labels == nil {
-			labels = map[string]any{}
-			metadata["labels"] = labels
-		}
-		labels[runLabel] = p.run
-		return nil
-	})
-}
-
-// change reads an object as a T, changes it, and writes it without the fields that only the API server fills in.
-func change[T any](text []byte, f func(*T) error) ([]byte, error) {
-	object := new(T)
+	object := &unstructured.Unstructured{}
 	if err := json.Unmarshal(text, object); err != nil {
 		return nil, err
 	}
-	if err := f(object); err != nil {
+	if err := p.mark(object.Object); err != nil {
 		return nil, err
 	}
-	changed, err := json.Marshal(object)
+	if path, ok := podtemplate.Path(object.GetAPIVersion(), object.GetKind()); ok {
+		if err := p.pods(object, path); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	return json.Marshal(object.Object)
+}
+
+// mark adds the run's label to what has metadata, and other labels.
+func (p *preparer) mark(fields map[string]any, labels ...string) error {
+	if fields["metadata"] == nil {
+		fields["metadata"] = map[string]any{}
+	}
+	there, _, err := unstructured.NestedStringMap(fields, "metadata", "labels")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var fields map[string]any
-	if err := json.Unmarshal(changed, &fields); err != nil {
-		return nil, err
+	return unstructured.SetNestedStringMap(fields, with(with(there, runLabel, p.run), labels...), "metadata", "labels")
+}
+
+// pods prepares the pods of an object, whose template is at a path in it.
+func (p *preparer) pods(object *unstructured.Unstructured, path []string) error {
+	if err := p.own(object.GetKind(), object.GetNamespace(), object.GetName()); err != nil {
+		return err
 	}
-	delete(fields, "status")
-	return json.Marshal(fields)
+	if err := p.markMore(object.Object); err != nil {
+		return err
+	}
+	template := object.Object
+	for _, name := range path {
+		next, ok := template[name].(map[string]any)
+		if !ok {
+			return nil // the API server says what is missing
+		}
+		template = next
+	}
+	if err := p.mark(template, ownerLabel, object.GetName()); err != nil {
+		return err
+	}
+	given, err := json.Marshal(template["spec"])
+	if err != nil {
+		return err
+	}
+	spec := new(corev1.PodSpec)
+	strict, err := kjson.UnmarshalStrict(given, spec)
+	if err = errors.Join(append(strict, err)...); err != nil { // what is not known here would get lost
+		return fmt.Errorf("%s: %w", strings.Join(append(path, "spec"), "."), err)
+	}
+	if err := p.pod(object.GetName(), spec, len(path) == 0); err != nil {
+		return err
+	}
+	template["spec"], err = runtime.DefaultUnstructuredConverter.ToUnstructured(spec)
+	return err
+}
+
+// markMore marks what controllers make for the pods, so that it is found when the workload is deleted.
+func (p *preparer) markMore(object map[string]any) error {
+	if jobs, ok, _ := unstructured.NestedFieldNoCopy(object, "spec", "jobTemplate"); ok {
+		if fields, ok := jobs.(map[string]any); ok {
+			if err := p.mark(fields); err != nil {
+				return err
+			}
+		}
+	}
+	claims, _, _ := unstructured.NestedFieldNoCopy(object, "spec", "volumeClaimTemplates")
+	list, _ := claims.([]any)
+	for _, claim := range list {
+		if fields, ok := claim.(map[string]any); ok {
+			if err := p.mark(fields); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func with(labels map[string]string, pairs ...string) map[string]string {
@@ -105,21 +138,23 @@ func (p *preparer) own(kind, namespace, name string) error {
 	}
 	self := kind + " " + namespace + "/" + name
 	if other := p.owners[name]; other != "" && other != self {
-		return fmt.Errorf("%s: %s has the same name: names of Pods and Deployments must be unique across namespaces", self, other)
+		return fmt.Errorf("%s: %s has the same name: names of what has pods must be unique across namespaces", self, other)
 	}
 	p.owners[name] = self
 	return nil
 }
 
-// pod prepares the pods of an owner: with a node, with the agent's image, and, as in the lab, without a service account token and the
-// variables of Services.
+// pod prepares the pods of an owner: with a node, with the agent's image, and, unless they ask for them, as in the lab without a service
+// account token and the variables of Services.
 func (p *preparer) pod(owner string, spec *corev1.PodSpec, single bool) error {
 	if err := p.place(owner, spec, single); err != nil {
 		return err
 	}
 	// They end soon, but not with a grace period of 0: the API server would then delete them before the kubelet has removed their network.
 	soon, no := int64(1), false
-	spec.TerminationGracePeriodSeconds, spec.AutomountServiceAccountToken, spec.EnableServiceLinks = &soon, &no, &no
+	spec.TerminationGracePeriodSeconds = cmp.Or(spec.TerminationGracePeriodSeconds, &soon)
+	spec.AutomountServiceAccountToken = cmp.Or(spec.AutomountServiceAccountToken, &no)
+	spec.EnableServiceLinks = cmp.Or(spec.EnableServiceLinks, &no)
 	for _, c := range spec.Containers {
 		p.images[owner+"/"+c.Name] = c.Image
 	}
@@ -141,22 +176,31 @@ func (p *preparer) place(owner string, spec *corev1.PodSpec, single bool) error 
 		spec.NodeSelector = with(spec.NodeSelector, corev1.LabelHostname, p.nodes[i].Container)
 		spec.NodeName = ""
 	} else {
-		spec.Affinity = among(p.nodes)
+		among(spec, p.nodes)
 	}
 	return nil
 }
 
-// among restricts pods to some of the nodes.
-func among(nodes []provision.Node) *corev1.Affinity {
-	var names []string
+// among restricts pods to some of the nodes, beside what they ask for themselves.
+func among(spec *corev1.PodSpec, nodes []provision.Node) {
+	in := corev1.NodeSelectorRequirement{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn}
 	for _, n := range nodes {
-		names = append(names, n.Container)
+		in.Values = append(in.Values, n.Container)
 	}
-	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
-		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
-			{Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: names},
-		}}},
-	}}}
+	if spec.Affinity == nil {
+		spec.Affinity = &corev1.Affinity{}
+	}
+	if spec.Affinity.NodeAffinity == nil {
+		spec.Affinity.NodeAffinity = &corev1.NodeAffinity{}
+	}
+	own := spec.Affinity.NodeAffinity
+	if own.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		own.RequiredDuringSchedulingIgnoredDuringExecution = &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{}}}
+	}
+	terms := own.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
+	for i := range terms { // one of them must hold, and in it all requirements
+		terms[i].MatchExpressions = append(terms[i].MatchExpressions, in)
+	}
 }
 
 func nodeNames(nodes []provision.Node) string {
@@ -168,7 +212,7 @@ func nodeNames(nodes []provision.Node) string {
 }
 
 // order in which objects are created: first those that others need.
-var order = []string{"Namespace", "ConfigMap", "Service"}
+var order = []string{"Namespace", "CustomResourceDefinition", "PriorityClass", "ServiceAccount", "Secret", "ConfigMap", "PersistentVolumeClaim", "Service"}
 
 // sorted puts objects into that order.
 func sorted(workload [][]byte) [][]byte {

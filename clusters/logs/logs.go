@@ -3,6 +3,7 @@ package logs
 
 import (
 	"regexp"
+	"strings"
 )
 
 // Line is a line of a log.
@@ -64,6 +65,12 @@ var lines = []knownLine{
 
 // nginxRequest is what nginx adds to errors of a request. Source: nginx src/http/ngx_http_request.c (ngx_http_log_error_handler).
 const nginxRequest = `request: "(?P<request>[^"]*)", upstream: "(?P<upstream>[^"]*)"`
+
+// SourceOf is the source of the log of a container with this image: its name without registry, folders, tag and digest.
+func SourceOf(image string) string {
+	name := image[strings.LastIndex(image, "/")+1:]
+	return name[:strings.IndexAny(name+":", ":@")]
+}
 
 // Recognize recognizes a line of a program.
 func Recognize(source, line string) (Line, bool) {

@@ -33,9 +33,9 @@ const (
 	client  = `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"client"},"spec":{"nodeName":"node-1","containers":[{"name":"main","image":"relapse","args":["pause"]}]}}`
 	web     = `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"web"},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"web"}},"template":{"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"main","image":"relapse","args":["server",":8080"]}]}}}}`
 	service = `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"selector":{"app":"web"},"ports":[{"port":80,"targetPort":8080}]}}`
-	// daemons are of a kind that no workload has.
-	daemons = `{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"daemons"},"spec":{}}`
-	policy  = `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"contract"},"spec":{"podSelector":{"matchLabels":{"app":"web"}},"policyTypes":["Ingress"],"ingress":[{}]}}`
+	// volume is of a kind that no workload has.
+	volume = `{"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"volume"},"spec":{}}`
+	policy = `{"apiVersion":"networking.k8s.io/v1","kind":"NetworkPolicy","metadata":{"name":"contract"},"spec":{"podSelector":{"matchLabels":{"app":"web"}},"policyTypes":["Ingress"],"ingress":[{}]}}`
 )
 
 // expectation is one line of the contract. Those that need a cluster get one that was just made.
@@ -148,13 +148,13 @@ func checksWorkloads(t *testing.T, s *subject) {
 	g := NewWithT(t)
 	g.Expect(s.Provider.Check([][]byte{[]byte(client), []byte(web), []byte(service)})).To(BeEmpty())
 	g.Expect(s.Provider.Check(nil)).To(BeEmpty())
-	errs := s.Provider.Check([][]byte{[]byte(daemons), []byte(client), []byte(`{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"others"}}`)})
-	g.Expect(errors.Join(errs...)).To(MatchError(And(ContainSubstring("DaemonSet daemons"), ContainSubstring("DaemonSet others"))), "all at once")
+	errs := s.Provider.Check([][]byte{[]byte(volume), []byte(client), []byte(`{"apiVersion":"v1","kind":"PersistentVolume","metadata":{"name":"other"}}`)})
+	g.Expect(errors.Join(errs...)).To(MatchError(And(ContainSubstring("PersistentVolume volume"), ContainSubstring("PersistentVolume other"))), "all at once")
 }
 
 func refusesToCreate(t *testing.T, s *subject) {
-	_, err := s.Provider.Create(t.Context(), s.spec(t, client, daemons))
-	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("DaemonSet daemons")))
+	_, err := s.Provider.Create(t.Context(), s.spec(t, client, volume))
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("PersistentVolume volume")))
 }
 
 func createIsCancelled(t *testing.T, s *subject) {
@@ -237,7 +237,7 @@ func objectsRoundTrip(t *testing.T, s *subject) {
 		g.Expect(c.Delete(ctx, "NetworkPolicy", "default", "contract")).To(Succeed())
 		g.Expect(object()).To(BeNil())
 	}
-	g.Expect(c.Apply(ctx, []byte(daemons))).NotTo(Succeed())
+	g.Expect(c.Apply(ctx, []byte(volume))).NotTo(Succeed())
 	g.Expect(c.Apply(ctx, []byte("{"))).NotTo(Succeed())
 	g.Expect(c.Apply(ctx, []byte(policy))).To(Succeed(), "and Close deletes it")
 	g.Expect(c.Settle(ctx)).To(Succeed())

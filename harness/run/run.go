@@ -57,11 +57,6 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 		ctx, cancel = context.WithTimeoutCause(ctx, o.Timeout, fmt.Errorf("the run took longer than its limit of %s", o.Timeout))
 		defer cancel()
 	}
-	for _, objects := range o.Scenario.Objects() { // also those that are applied later
-		if errs := o.Provider.Check(objects.JSON); len(errs) > 0 {
-			return "", fmt.Errorf("scenario %s: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
-		}
-	}
 	// What this run finds must be the machine as it usually is.
 	if err := runstate.WaitHost(ctx); err != nil {
 		return "", err
@@ -74,6 +69,9 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 		return "", context.Cause(ctx) // what was not found out because of that is not missing
 	}
 	maps.Copy(found, offers.Proxy(o.Proxy))
+	if err := checkObjects(o, found); err != nil {
+		return "", err
+	}
 	e := &engine{Options: o}
 	ctx, e.abort = context.WithCancelCause(ctx)
 	defer e.abort(nil)
@@ -94,6 +92,20 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	e.history = history.NewWriter(file, start, e.watch, e.abort)
 	err = e.onHost(ctx)
 	return e.dir, errors.Join(err, e.history.Close())
+}
+
+// checkObjects asks the provider about all objects that this cluster may get, also those that are applied later. What needs something
+// that the cluster does not offer is skipped, so its objects are never applied.
+func checkObjects(o Options, found map[string]offers.Offer) error {
+	for _, objects := range o.Scenario.Objects() {
+		if slices.ContainsFunc(objects.Needs, func(need string) bool { return !found[need].OK }) {
+			continue
+		}
+		if errs := o.Provider.Check(objects.JSON); len(errs) > 0 {
+			return fmt.Errorf("scenario %s: %w", o.Scenario.Metadata.ID, errors.Join(errs...))
+		}
+	}
+	return nil
 }
 
 func createHistory(path string) (history.File, error) {

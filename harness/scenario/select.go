@@ -3,6 +3,7 @@ package scenario
 import (
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Applies reports whether something that is limited to variants is for this one; an empty limit means all.
@@ -39,6 +40,8 @@ func (s *Scenario) HealthyOf(variant string, expectations []ProbeExpectation) []
 type Objects struct {
 	JSON  [][]byte
 	Paths []string
+	// Needs are what a cluster must offer for these objects to be asked for.
+	Needs []string
 }
 
 // NeedsOf returns what a variant needs of a cluster.
@@ -58,7 +61,7 @@ func (s *Scenario) Objects() []Objects {
 	var all []Objects
 	for i := range s.Variants {
 		v := &s.Variants[i]
-		objects := Objects{JSON: s.WorkloadOf(v)}
+		objects := Objects{JSON: s.WorkloadOf(v), Needs: s.NeedsOf(v)}
 		for k := range s.Workload {
 			objects.Paths = append(objects.Paths, Index("workload", k))
 		}
@@ -69,10 +72,44 @@ func (s *Scenario) Objects() []Objects {
 	}
 	Walk("", s, func(path string, value reflect.Value, f reflect.StructField) {
 		if value.Type() == reflect.TypeFor[Raw]() && f.Tag.Get("ref") == "object" {
-			all = append(all, Objects{JSON: [][]byte{value.Bytes()}, Paths: []string{path}})
+			all = append(all, Objects{JSON: [][]byte{value.Bytes()}, Paths: []string{path}, Needs: s.needsAt(path)})
 		}
 	})
 	return all
+}
+
+// needsAt returns what all variants need for which the part of the file at a path is there.
+func (s *Scenario) needsAt(path string) []string {
+	within := func(list string, i int) bool { return strings.HasPrefix(path, Index(list, i)+".") }
+	limitedTo := []string{}
+	for i := range s.Variants {
+		if within("variants", i) {
+			limitedTo = []string{s.Variants[i].ID}
+		}
+	}
+	for i := range s.Remedies {
+		if within("remedies", i) {
+			limitedTo = s.Remedies[i].Variants
+		}
+	}
+	for i := range s.Controls {
+		if within("controls", i) {
+			limitedTo = s.Controls[i].Variants
+		}
+	}
+	var needs []string
+	first := true
+	for i := range s.Variants {
+		v := &s.Variants[i]
+		if !Applies(limitedTo, v.ID) {
+			continue
+		}
+		if first {
+			needs, first = s.NeedsOf(v), false
+		}
+		needs = slices.DeleteFunc(needs, func(need string) bool { return !slices.Contains(s.NeedsOf(v), need) })
+	}
+	return needs
 }
 
 // Watch is a number that a scenario looks at.

@@ -13,8 +13,8 @@ import (
 // givenDir has a folder for each ConfigMap, mounted for the container's supervisor.
 const givenDir = "/run/relapse/given"
 
-// Contain rewrites a pod of a workload for this image: each container's program becomes a child of relapse-agent contain, which the pod's
-// agent can ask to restart it. A ConfigMap is mounted in another folder, and its files are copied to the place that the pod names,
+// Contain rewrites a pod of a workload for this image: the program of each container that has the name of a known program as its image
+// becomes a child of relapse-agent contain, which the pod's agent can ask to restart it. All other images are real ones. A ConfigMap is mounted in another folder, and its files are copied to the place that the pod names,
 // because there they can be replaced. So a program does not see changes of the ConfigMap, and can write to its own copy.
 func (i *Image) Contain(pod *corev1.PodSpec) error {
 	copies := 0
@@ -24,6 +24,12 @@ func (i *Image) Contain(pod *corev1.PodSpec) error {
 	}{{"initContainers", pod.InitContainers}, {"containers", pod.Containers}} {
 		for n := range list.containers {
 			c := &list.containers[n]
+			if !images.Known(c.Image) {
+				if c.ImagePullPolicy == "" {
+					c.ImagePullPolicy = corev1.PullIfNotPresent // it may have been loaded into the nodes
+				}
+				continue
+			}
 			if err := images.Check(*c); err != nil {
 				return fmt.Errorf("spec.%s[%d].%w", list.field, n, err)
 			}
@@ -63,7 +69,7 @@ func (i *Image) contain(pod *corev1.PodSpec, c *corev1.Container, copies *int) e
 		self.Copies = append(self.Copies, contain.Copy{From: path.Join(from, mount.SubPath), To: path.Clean(mount.MountPath)})
 	}
 	c.VolumeMounts = mounts
-	c.Image, c.ImagePullPolicy = i.ref, corev1.PullNever
+	c.Image, c.ImagePullPolicy = i.Ref(), corev1.PullNever
 	c.Command, c.Args = []string{agentPath, "contain"}, self.Words()
 	return nil
 }

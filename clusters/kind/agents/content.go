@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters/images"
+	"github.com/relapse-k8s/relapse/clusters/kind/ownimage"
 )
 
 // tools are the commands that evidence and changes need. If one of them is missing, the image cannot be built.
@@ -37,8 +38,6 @@ var loaded = []string{
 	"/lib/*/libnss_files.so.2", "/lib64/libnss_files.so.2", "/lib/libnss_files.so.2",
 	"/lib/*/libnss_dns.so.2", "/lib64/libnss_dns.so.2", "/lib/libnss_dns.so.2",
 	"/lib/*/libresolv.so.2", "/lib64/libresolv.so.2", "/lib/libresolv.so.2",
-	// The extensions of iptables, one library each.
-	"/usr/lib/*/xtables/*.so", "/usr/lib64/xtables/*.so", "/usr/lib/xtables/*.so",
 	// nginx modules that its configuration may name.
 	"/usr/share/nginx/modules/*.so", "/usr/lib/nginx/modules/*.so", "/usr/lib64/nginx/modules/*.so",
 }
@@ -65,14 +64,17 @@ func Lacking(program string) string {
 	return "this machine, from whose files the image is made, has none"
 }
 
+// collector adds what the image consists of.
+type collector struct{ ownimage.Closure }
+
 // content collects the files of the image. Bin is the folder of relapse's own programs.
-func content(ctx context.Context, bin string) (t tree, programs, paths map[string]string, err error) {
-	t = tree{}
-	c := &closure{tree: t}
+func content(ctx context.Context, bin string) (t ownimage.Tree, programs, paths map[string]string, err error) {
+	t = ownimage.Tree{}
+	c := &collector{ownimage.Closure{Tree: t}}
 	for _, name := range []string{"relapse-agent", "relapse-coredns"} {
 		path, err := filepath.Abs(filepath.Join(bin, name))
 		if err == nil {
-			err = errors.Join(t.copy(path, "/"+name, 0o755), c.needs(ctx, path))
+			err = errors.Join(t.Copy(path, "/"+name, 0o755), c.Needs(ctx, path))
 		}
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("%w; make build makes it", err)
@@ -85,15 +87,15 @@ func content(ctx context.Context, bin string) (t tree, programs, paths map[strin
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if err := t.addAll(texts...); err != nil {
+	if err := t.AddAll(texts...); err != nil {
 		return nil, nil, nil, err
 	}
-	t.system()
+	system(t)
 	return t, programs, paths, nil
 }
 
 // tools adds the network tools and the resolver.
-func (c *closure) tools(ctx context.Context) error {
+func (c *collector) tools(ctx context.Context) error {
 	var missing []string
 	for _, name := range tools {
 		path, err := exec.LookPath(name)
@@ -101,7 +103,7 @@ func (c *closure) tools(ctx context.Context) error {
 			missing = append(missing, name)
 			continue
 		}
-		if err := c.add(ctx, path); err != nil {
+		if err := c.Add(ctx, path); err != nil {
 			return err
 		}
 	}
@@ -110,20 +112,18 @@ func (c *closure) tools(ctx context.Context) error {
 	}
 	for _, name := range moreTools {
 		if path, err := exec.LookPath(name); err == nil {
-			if err := c.add(ctx, path); err != nil {
+			if err := c.Add(ctx, path); err != nil {
 				return err
 			}
 		}
 	}
-	for _, pattern := range loaded {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
+	found, err := ownimage.Find(slices.Concat(loaded, ownimage.Xtables)...)
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		if err := c.Add(ctx, path); err != nil {
 			return err
-		}
-		for _, path := range found {
-			if err := c.add(ctx, path); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -133,14 +133,14 @@ func (c *closure) tools(ctx context.Context) error {
 var nginxPath = regexp.MustCompile(`--[a-z-]+-path=(/\S+)`)
 
 // servers adds the programs of pods that this machine has, and returns their versions and paths.
-func (c *closure) servers(ctx context.Context) (versions, paths map[string]string, err error) {
+func (c *collector) servers(ctx context.Context) (versions, paths map[string]string, err error) {
 	versions, paths = map[string]string{}, map[string]string{}
 	for _, name := range servers {
 		path, err := images.Find(name)
 		if err != nil {
 			continue // not installed, so not offered
 		}
-		if err := c.add(ctx, path); err != nil {
+		if err := c.Add(ctx, path); err != nil {
 			return nil, nil, err
 		}
 		versions[name], paths[name] = images.Version(ctx, name), path
@@ -151,29 +151,29 @@ func (c *closure) servers(ctx context.Context) (versions, paths map[string]strin
 			return nil, nil, fmt.Errorf("%s -V: %w: %s", path, err, output)
 		}
 		for _, m := range nginxPath.FindAllSubmatch(output, -1) {
-			c.tree.folder(filepath.Dir(string(m[1])), 0o755)
+			c.Tree.Folder(filepath.Dir(string(m[1])), 0o755)
 		}
 	}
 	return versions, paths, nil
 }
 
 // system adds what every container has.
-func (t tree) system() {
+func system(t ownimage.Tree) {
 	// Only the cluster's DNS may answer, neither a resolver of the machine nor multicast DNS.
-	t.put("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
+	t.Put("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n")
 	for _, file := range []string{"/etc/passwd", "/etc/group"} {
-		t.put(file, accounts(file))
+		t.Put(file, accounts(file))
 	}
 	// The runtime mounts the pod's own files over them.
 	for _, file := range []string{"/etc/resolv.conf", "/etc/hosts", "/etc/hostname"} {
-		t.put(file, "")
+		t.Put(file, "")
 	}
 	for _, folder := range []string{"/proc", "/sys", "/dev", "/run", "/root", "/var/lib"} {
-		t.folder(folder, 0o755)
+		t.Folder(folder, 0o755)
 	}
-	t.folder("/tmp", 0o777|fs.ModeSticky)
+	t.Folder("/tmp", 0o777|fs.ModeSticky)
 	if _, ok := t["/var/run"]; !ok {
-		t["/var/run"] = entry{mode: fs.ModeSymlink | 0o777, link: "/run"}
+		t.Link("/var/run", "/run")
 	}
 }
 

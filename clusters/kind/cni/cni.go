@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/ownimage"
 )
 
 // Plugin is how the pods of a cluster get their network.
@@ -23,12 +25,17 @@ type Plugin struct {
 	Install func(ctx context.Context, on Nodes) error
 	// Manifest must be in the node image and contain this text.
 	Manifest, Text string
+	// Own puts together the image of the plugin's pods, from programs in relapse's folder bin. It is nil if they have none of relapse's.
+	Own func(ctx context.Context, bin string) (*ownimage.Image, error)
+	// Policies says that it enforces NetworkPolicies.
+	Policies bool
 }
 
 // Plugins by the name of the setting.
 var Plugins = map[string]Plugin{
 	"plain":   plain,
 	"kindnet": kindnet,
+	"flannel": flannel,
 	"none":    none,
 }
 
@@ -51,6 +58,8 @@ type Nodes struct {
 	Names []string
 	// PodCIDR is the network of all pods.
 	PodCIDR string
+	// Image is the reference of the plugin's own image, which the nodes have.
+	Image string
 	// Run runs a command on a node, with this standard input, and returns its output.
 	Run func(ctx context.Context, node, input string, argv ...string) (string, error)
 }

@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/containers"
 	"github.com/relapse-k8s/relapse/clusters/agent/guard"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 	"github.com/relapse-k8s/relapse/clusters/kind/cni"
+	"github.com/relapse-k8s/relapse/clusters/kind/ownimage"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
@@ -24,6 +26,8 @@ type maker struct {
 	version, cgroups string
 	// nodeArchives contain the nodes' image, archives the other images.
 	nodeArchives, archives []string
+	// own is the CNI's own image, or nil.
+	own *ownimage.Image
 	// kind is closed when kind has returned; started says that it was called.
 	kind    chan struct{}
 	started bool
@@ -49,6 +53,11 @@ func Create(ctx context.Context, s Spec, g *guard.Guard) (*Cluster, error) {
 	}}
 	if m.engine, err = findEngine(ctx); err != nil {
 		return nil, err
+	}
+	if plugin.Own != nil {
+		if m.own, err = plugin.Own(ctx, s.Bin); err != nil {
+			return nil, fail(missing{err})
+		}
 	}
 	if m.nodeArchives, m.archives, err = sortArchives(s.Archives, s.Image); err != nil {
 		return nil, fail(err)
@@ -149,7 +158,22 @@ func (m *maker) makeNodes(ctx context.Context) error {
 	}
 }
 
-func (m *maker) loadAll(ctx context.Context) error { return m.Load(ctx, m.archives...) }
+func (m *maker) loadAll(ctx context.Context) error {
+	archives := m.archives
+	if m.own != nil {
+		dir, err := os.MkdirTemp(m.scratch(), "relapse-image-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		own := filepath.Join(dir, "cni.tar")
+		if err := m.own.Save(own); err != nil {
+			return err
+		}
+		archives = append(slices.Clone(archives), own)
+	}
+	return m.Load(ctx, archives...)
+}
 
 func (m *maker) install(ctx context.Context) error {
 	if m.plugin.Install == nil {
@@ -161,6 +185,9 @@ func (m *maker) install(ctx context.Context) error {
 		return err
 	}
 	on := cni.Nodes{Client: m.Client, PodCIDR: PodCIDR, Run: m.run}
+	if m.own != nil {
+		on.Image = m.own.Ref()
+	}
 	for _, node := range m.Nodes {
 		on.Names = append(on.Names, node.Container)
 	}

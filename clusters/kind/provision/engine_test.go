@@ -167,7 +167,7 @@ func TestImages(t *testing.T) {
 	f.write("images", "kindest/node:v1.37.0\n")
 	g.Expect(NodeImage(t.Context(), Spec{})).To(HavePrefix("kindest/node:v1.37.0@sha256:"))
 	g.Expect(Images(Spec{})).To(BeEmpty())
-	_, err := Images(Spec{CNI: "flannel"})
+	_, err := Images(Spec{CNI: "weave"})
 	g.Expect(err).To(HaveOccurred())
 
 	engine, err := findEngine(t.Context())
@@ -190,9 +190,9 @@ func TestImages(t *testing.T) {
 func TestCreateThatCannotBegin(t *testing.T) {
 	g := NewWithT(t)
 	f := newFake(t)
-	_, err := Create(t.Context(), Spec{Name: "kind", Nodes: 10, Proxy: "ipfw", CNI: "flannel", Archives: []string{"/nowhere.tar"}}, nil)
+	_, err := Create(t.Context(), Spec{Name: "kind", Nodes: 10, Proxy: "ipfw", CNI: "weave", Archives: []string{"/nowhere.tar"}}, nil)
 	g.Expect(err).To(MatchError(And(ContainSubstring(`must start with "relapse"`), ContainSubstring("invalid --nodes 10: must be 1 to 9"), ContainSubstring(`invalid --proxy "ipfw": must be one of`),
-		ContainSubstring(`invalid --cni "flannel": must be one of`), ContainSubstring("/nowhere.tar"))))
+		ContainSubstring(`invalid --cni "weave": must be one of`), ContainSubstring("/nowhere.tar"))))
 	_, err = Create(t.Context(), Spec{Name: "relapse-x", Image: "absent:1"}, nil)
 	g.Expect(err).To(MatchError(clusters.ErrMissing))
 	f.write("fails", "network create")

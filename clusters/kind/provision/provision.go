@@ -41,6 +41,8 @@ type Spec struct {
 	Proxy string
 	// CNI is one of cni.Plugins.
 	CNI string
+	// Bin is the folder of relapse's own programs, which a CNI's image may be put together from.
+	Bin string
 	// Image of the nodes. The default is the project's own image if the engine has it, otherwise kind's default.
 	Image string
 	// Archives of images to load into every node. An archive with the nodes' image is loaded into the engine.

@@ -163,6 +163,7 @@ func (f *createFlags) create(c *cobra.Command) (err error) {
 	if f.quiet {
 		out = io.Discard
 	}
+	f.spec.Bin = bin
 	f.spec.Progress = func(doing string) { fmt.Fprintf(out, "%6.1fs  %s\n", time.Since(start).Seconds(), doing) }
 	cluster, err := f.guarded(c.Context(), bin)
 	if cluster == nil {

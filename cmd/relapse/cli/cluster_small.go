@@ -146,8 +146,8 @@ func newClusterImages() *cobra.Command {
 line. Without a registry, save them on another machine (docker save) and give the
 folder of the archives to relapse cluster create --images.
 
-Two images are in no registry, because they are built here: relapse.dev/node, by
-make node-image, and the agent's image, which is not in the list.`,
+Some images are in no registry, because they are built here: relapse.dev/node, by
+make node-image, and the agent's and flannel's images, which are not in the list.`,
 		Example: `  relapse cluster images --cni kindnet
   relapse cluster images --node-image kindest/node:v1.33.0 | xargs -n 1 docker pull`,
 		RunE: func(c *cobra.Command, _ []string) error {

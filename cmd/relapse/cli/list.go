@@ -123,7 +123,7 @@ func listAll(offers map[string]offers.Offer, offersErr error) ([]listed, error) 
 	}
 	var all []listed
 	for _, id := range ids {
-		s, _, err := load(id)
+		s, _, err := load(id, target{})
 		if err != nil {
 			return nil, err
 		}

@@ -16,8 +16,9 @@ import (
 	"github.com/relapse-k8s/relapse/scenarios"
 )
 
-// load returns a scenario and its source. The name is an id that is compiled in, or the path of a file.
-func load(name string) (*scenario.Scenario, []byte, error) {
+// load returns a scenario and its source. The name is an id that is compiled in, or the path of a file, whose objects are checked for the
+// clusters on which it is to run.
+func load(name string, on target) (*scenario.Scenario, []byte, error) {
 	if strings.HasSuffix(name, ".yaml") || strings.ContainsRune(name, filepath.Separator) {
 		source, err := loader.Read(name)
 		if err != nil {
@@ -27,7 +28,7 @@ func load(name string) (*scenario.Scenario, []byte, error) {
 		if err != nil {
 			return nil, nil, usage(err)
 		}
-		if problems := objectErrors(s, name, source); len(problems) > 0 {
+		if problems := on.objectErrors(s, name, source); len(problems) > 0 {
 			return nil, nil, usage(problems)
 		}
 		return s, source, nil
@@ -93,7 +94,7 @@ func completeFrom(list func(*scenario.Scenario) []string) cobra.CompletionFunc {
 		if len(args) == 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		s, _, err := load(args[0])
+		s, _, err := load(args[0], target{})
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

@@ -81,9 +81,9 @@ func TestCommandCanBeTypedAgain(t *testing.T) {
 
 	f = runFlags{clusterFlags: clusterFlags{cluster: "kind", cni: "plain"}, proxy: "nftables", seed: 7, timeout: forever, pauseAt: "fault"}
 	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy nftables --cluster kind --cni plain --pause-at fault --seed 7")))
-	f.image, f.images, f.allowEgress, f.timeout = "node:1", "archives", true, defaultTimeout
+	f.image, f.images, f.allowEgress, f.anyObject, f.timeout = "node:1", "archives", true, true, defaultTimeout
 	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy nftables --cluster kind --cni plain --node-image node:1 " +
-		"--images archives --allow-egress --pause-at fault --timeout 5m0s --seed 7")))
+		"--images archives --allow-egress --allow-any-object --pause-at fault --timeout 5m0s --seed 7")))
 	f.cluster, f.pauseAt = "kind/dev", ""
 	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy nftables --cluster kind/dev --seed 7")), "it is that cluster's affair")
 }

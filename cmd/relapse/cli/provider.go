@@ -15,11 +15,15 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/kind"
+	"github.com/relapse-k8s/relapse/clusters/kind/cni"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/lab"
 	"github.com/relapse-k8s/relapse/clusters/local"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
+
+// runCNIs are the CNIs that scenarios run on. Without one, no pod starts.
+var runCNIs = slices.DeleteFunc(cni.Names(), func(name string) bool { return name == "none" })
 
 // clusterFlags say where to run.
 type clusterFlags struct {
@@ -27,6 +31,7 @@ type clusterFlags struct {
 	cni, image  string
 	images      string
 	allowEgress bool
+	anyObject   bool
 	// bin is the folder of relapse's own programs, once there is a provider.
 	bin string
 }
@@ -44,21 +49,30 @@ type needed struct {
 func (f *clusterFlags) add(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringVar(&f.cluster, "cluster", "lab", "where to run: lab, kind, or kind/NAME for a cluster\nmade with relapse cluster create")
-	flags.StringVar(&f.cni, "cni", "plain", "with --cluster kind: CNI, plain or kindnet")
+	flags.StringVar(&f.cni, "cni", "plain", "with --cluster kind: CNI, "+strings.Join(runCNIs, ", "))
 	flags.StringVar(&f.image, "node-image", "", "with --cluster kind: node `image` (default: the one\nbuilt by make node-image, or kind's own)")
 	flags.StringVar(&f.images, "images", "", "with --cluster kind: `folder` of image archives to\nload instead of using a registry")
 	flags.BoolVar(&f.allowEgress, "allow-egress", false, "with --cluster kind: no fence: let packets of the\nnodes leave this machine")
+	flags.BoolVar(&f.anyObject, "allow-any-object", false, "with --cluster kind: let a scenario's file make also\nobjects that could hurt this machine")
 	complete := func(words ...string) cobra.CompletionFunc {
 		return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 	}
 	_ = c.RegisterFlagCompletionFunc("cluster", complete("lab", "kind"))
-	_ = c.RegisterFlagCompletionFunc("cni", complete("plain", "kindnet"))
+	_ = c.RegisterFlagCompletionFunc("cni", complete(runCNIs...))
 }
 
 // onKind returns whether the run is on kind, and the name of an existing cluster if --cluster gives one.
 func (f *clusterFlags) onKind() (name string, ok bool) {
 	kind, name, _ := strings.Cut(f.cluster, "/")
 	return name, kind == "kind"
+}
+
+// target is where the run is to take place.
+func (f *clusterFlags) target() target {
+	if _, ok := f.onKind(); ok {
+		return target{cluster: "kind", anyObject: f.anyObject}
+	}
+	return target{cluster: "lab"}
 }
 
 // clusterErr says what is wrong with the flags.
@@ -69,11 +83,14 @@ func (f *clusterFlags) clusterErr() error {
 	default:
 		return usagef("invalid --cluster %q: must be lab, kind or kind/NAME", f.cluster)
 	}
-	if err := oneOf("cni", f.cni, []string{"plain", "kindnet"}); err != nil {
+	if err := oneOf("cni", f.cni, runCNIs); err != nil {
 		return err
 	}
 	if f.cluster == "kind" {
 		return nil
+	}
+	if f.anyObject && !onKind {
+		return usagef("--allow-any-object can only be used with --cluster kind or kind/NAME, not with --cluster %s", f.cluster)
 	}
 	alone := func(flag string) error {
 		return usagef("--%s can only be used with --cluster kind, not with --cluster %s", flag, f.cluster)
@@ -165,7 +182,7 @@ func (f *clusterFlags) kindProvider(ctx context.Context, n needed) (clusters.Pro
 	f.bin = bin
 	name, _ := f.onKind()
 	provider := kind.New(kind.Options{
-		Bin: bin, Cluster: name, Command: n.command, Logs: filepath.Join(n.out, "clusters"),
+		Bin: bin, Cluster: name, Command: n.command, Logs: filepath.Join(n.out, "clusters"), AnyObject: f.anyObject,
 		Spec: provision.Spec{
 			Nodes: n.nodes, Proxy: n.proxy, CNI: f.cni, Image: f.image, Archives: archives, AllowEgress: f.allowEgress, Progress: n.tell,
 		},

@@ -130,7 +130,7 @@ two differ and the scenario does not explain why, the exit code is 1.
 }
 
 func (f *runFlags) run(c *cobra.Command, name string) error {
-	s, source, err := load(name)
+	s, source, err := load(name, f.target())
 	if err != nil {
 		return err
 	}
@@ -299,6 +299,9 @@ func (f *clusterFlags) kindCommand() []string {
 	}
 	if f.allowEgress {
 		command = append(command, "--allow-egress")
+	}
+	if f.anyObject {
+		command = append(command, "--allow-any-object")
 	}
 	return command
 }

@@ -24,7 +24,11 @@ sampled, expected and undone.`,
 		Args: exactly(1, "one scenario: an id or a file"), ValidArgsFunction: completeIDs,
 		Example: "  relapse show dns-5s\n  relapse show dns-5s --plan --variant forced",
 		RunE: func(c *cobra.Command, args []string) error {
-			s, _, err := load(args[0])
+			on := target{}
+			if asPlan {
+				on.cluster = "lab"
+			}
+			s, _, err := load(args[0], on)
 			if err != nil {
 				return err
 			}

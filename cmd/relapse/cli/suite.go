@@ -98,7 +98,7 @@ func (f *runFlags) choose(args []string) ([]chosen, error) {
 	var list []chosen
 	var known []string
 	for _, name := range names {
-		s, source, err := load(name)
+		s, source, err := load(name, f.target())
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +152,7 @@ func completeLabels(*cobra.Command, []string, string) ([]string, cobra.ShellComp
 	}
 	var labels []string
 	for _, id := range ids {
-		if s, _, err := load(id); err == nil {
+		if s, _, err := load(id, target{}); err == nil {
 			labels = append(append(labels, s.Metadata.Layer), s.Metadata.Labels...)
 		}
 	}

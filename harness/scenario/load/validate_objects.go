@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kfield "k8s.io/apimachinery/pkg/util/validation/field"
 	kjson "sigs.k8s.io/json"
 
+	"github.com/relapse-k8s/relapse/clusters/logs"
+	"github.com/relapse-k8s/relapse/clusters/podtemplate"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -33,6 +34,9 @@ func (v *validator) kubernetesObjects() {
 
 func (v *validator) object(path string, raw scenario.Raw) {
 	o, err := v.read(located{raw: raw, path: path})
+	if err == nil {
+		v.pod(o, raw)
+	}
 	check := objectChecks[o.Kind]
 	if err != nil || check.of == nil || o.APIVersion == "" || o.Metadata.Name == "" {
 		return // said elsewhere, or another kind, which the cluster checks
@@ -47,27 +51,35 @@ func (v *validator) object(path string, raw scenario.Raw) {
 	}
 	switch o := object.(type) {
 	case *corev1.Pod:
-		for _, c := range o.Spec.Containers {
-			v.containers[o.Name] = append(v.containers[o.Name], c.Name)
-		}
-		v.runs(o.Spec)
 		for _, volume := range o.Spec.Volumes {
 			if volume.ConfigMap != nil {
 				v.volumes[o.Name] = append(v.volumes[o.Name], volume.ConfigMap.Name)
 			}
 		}
-	case *appsv1.Deployment:
-		v.runs(o.Spec.Template.Spec)
 	case *corev1.ConfigMap:
 		v.keys[o.Name] = append(v.keys[o.Name], slices.Collect(maps.Keys(o.Data))...)
 	}
 }
 
-// runs notes the images of a pod.
-func (v *validator) runs(pod corev1.PodSpec) {
-	for _, c := range pod.Containers {
-		name, _, _ := strings.Cut(c.Image[strings.LastIndex(c.Image, "/")+1:], ":")
-		v.images = append(v.images, name)
+// pod notes the containers of the pods of an object, and their images.
+func (v *validator) pod(o scenario.ObjectHead, raw scenario.Raw) {
+	spec, err := podtemplate.Spec(raw)
+	if err != nil || spec == nil { // it is said elsewhere
+		return
+	}
+	names := []string{o.Metadata.Name}
+	switch o.Kind {
+	case "Pod":
+	case "StatefulSet":
+		names = podsOf(o, raw)
+	default:
+		names = nil // the pods have names that nobody knows
+	}
+	for _, c := range spec.Containers {
+		v.images = append(v.images, logs.SourceOf(c.Image))
+		for _, name := range names {
+			v.containers[name] = append(v.containers[name], c.Name)
+		}
 	}
 }
 

@@ -8,11 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/relapse-k8s/relapse/clusters/podtemplate"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
-
-// workloadKinds are the objects that every cluster understands.
-var workloadKinds = []string{"Pod", "Deployment", "Service", "NetworkPolicy", "Namespace", "ConfigMap"}
 
 // located is an object as it stands in the file.
 type located struct {
@@ -51,28 +49,14 @@ func (v *validator) collectNodes() {
 	}
 }
 
-// onNode checks the node that a Pod or a Deployment's pods are put on.
-func (v *validator) onNode(path string, raw scenario.Raw) {
-	type pod struct {
-		Spec struct {
-			NodeName string `json:"nodeName"`
-		} `json:"spec"`
-	}
-	var object struct {
-		Spec struct {
-			NodeName string `json:"nodeName"`
-			Template pod    `json:"template"`
-		} `json:"spec"`
-	}
-	if json.Unmarshal(raw, &object) != nil { // the cluster's own check says what is wrong with the rest of an object
+// onNode checks the node that the pods of an object are put on.
+func (v *validator) onNode(path string, o scenario.ObjectHead, raw scenario.Raw) {
+	spec, err := podtemplate.Spec(raw)
+	if err != nil || spec == nil || spec.NodeName == "" { // the cluster's own check says what is wrong with the rest of an object
 		return
 	}
-	if name := object.Spec.NodeName; name != "" {
-		v.node(path+".spec.nodeName", name)
-	}
-	if name := object.Spec.Template.Spec.NodeName; name != "" {
-		v.node(path+".spec.template.spec.nodeName", name)
-	}
+	at, _ := podtemplate.Path(o.APIVersion, o.Kind)
+	v.node(strings.Join(slices.Concat([]string{path}, at, []string{"spec", "nodeName"}), "."), spec.NodeName)
 }
 
 // node checks the name of a node. A similar name is not suggested: all are similar.
@@ -91,10 +75,26 @@ func (v *validator) collectPods() {
 			v.pods.unsure = true
 		case o.Kind == "Pod" && !slices.Contains(v.pods.list, o.Metadata.Name):
 			v.pods.list = append(v.pods.list, o.Metadata.Name)
-		case o.Kind == "Deployment":
-			v.pods.note = " (the pods of a Deployment have no names to refer to)"
+		case o.Kind == "StatefulSet":
+			v.pods.list = append(v.pods.list, podsOf(o, l.raw)...)
+		case slices.Contains([]string{"Deployment", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"}, o.Kind):
+			v.pods.note = fmt.Sprintf(" (the pods of a %s have no names to refer to)", o.Kind)
 		}
 	}
+}
+
+// podsOf are the names of a StatefulSet's pods: NAME-0, NAME-1 and so on.
+func podsOf(o scenario.ObjectHead, raw scenario.Raw) []string {
+	set := struct{ Spec struct{ Replicas int } }{}
+	set.Spec.Replicas = 1
+	if err := json.Unmarshal(raw, &set); err != nil { // the cluster says what is wrong with it
+		return nil
+	}
+	var names []string
+	for i := range min(max(set.Spec.Replicas, 0), scenario.MaxReplicas) {
+		names = append(names, fmt.Sprintf("%s-%d", o.Metadata.Name, i))
+	}
+	return names
 }
 
 func (v *validator) workload() {
@@ -114,10 +114,7 @@ func (v *validator) workload() {
 				v.r.addAt(path+"."+field, "required field is missing: a Kubernetes object has apiVersion, kind and metadata.name")
 			}
 		}
-		if o.Kind != "" && !slices.Contains(workloadKinds, o.Kind) {
-			v.r.addAt(join(path, "kind"), "unsupported kind %q: must be one of %s", o.Kind, strings.Join(workloadKinds, ", "))
-		}
-		v.onNode(path, l.raw)
+		v.onNode(path, o, l.raw)
 		if o.Kind == "" || o.Metadata.Name == "" {
 			continue
 		}

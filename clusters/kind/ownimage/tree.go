@@ -1,4 +1,4 @@
-package agents
+package ownimage
 
 import (
 	"errors"
@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// tree is the content of the image, by absolute path.
-type tree map[string]entry
+// Tree is the content of an image, by absolute path.
+type Tree map[string]entry
 
 // entry is a file, a folder or a link; all belong to root.
 type entry struct {
@@ -29,9 +29,9 @@ type entry struct {
 // maxLinks is the largest number of links that may lead to one file.
 const maxLinks = 40
 
-// add adds a file of this machine, or a folder without its content, at the same path, with every link on the way. Links are needed
+// Add adds a file of this machine, or a folder without its content, at the same path, with every link on the way. Links are needed
 // because some programs act by their name: iptables-save is a link to a link to one program. It returns the target of the links.
-func (t tree) add(path string) (string, error) {
+func (t Tree) Add(path string) (string, error) {
 	rest, at := strings.Split(filepath.Clean(path), "/"), "/"
 	for links := 0; len(rest) > 0; {
 		next := filepath.Join(at, rest[0])
@@ -56,7 +56,7 @@ func (t tree) add(path string) (string, error) {
 			}
 		case info.IsDir():
 			if next != "/" {
-				t.folder(next, 0o755)
+				t.Folder(next, 0o755)
 			}
 			at = next
 		case info.Mode().IsRegular():
@@ -72,28 +72,28 @@ func (t tree) add(path string) (string, error) {
 	return at, nil
 }
 
-// addAll adds the files and folders that match, with the content of the folders.
-func (t tree) addAll(patterns ...string) error {
+// AddAll adds the files and folders that match, with the content of the folders.
+func (t Tree) AddAll(patterns ...string) error {
 	var errs []error
 	for _, pattern := range patterns {
 		paths, err := filepath.Glob(pattern)
 		errs = append(errs, err)
 		for _, path := range paths {
-			target, err := t.add(path)
+			target, err := t.Add(path)
 			if err != nil {
 				errs = append(errs, err)
 				continue
 			}
 			if info, err := os.Stat(target); err == nil && info.IsDir() {
-				errs = append(errs, t.addAll(filepath.Join(path, "*")))
+				errs = append(errs, t.AddAll(filepath.Join(path, "*")))
 			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// copy adds a file of this machine at another path.
-func (t tree) copy(from, to string, mode fs.FileMode) error {
+// Copy adds a file of this machine at another path.
+func (t Tree) Copy(from, to string, mode fs.FileMode) error {
 	info, err := os.Stat(from)
 	if err != nil {
 		return err
@@ -102,14 +102,17 @@ func (t tree) copy(from, to string, mode fs.FileMode) error {
 	return nil
 }
 
-// put adds a file with this text.
-func (t tree) put(path, text string) {
-	t.folder(filepath.Dir(path), 0o755)
+// Put adds a file with this text.
+func (t Tree) Put(path, text string) {
+	t.Folder(filepath.Dir(path), 0o755)
 	t[path] = entry{mode: 0o644, text: text, size: int64(len(text))}
 }
 
-// folder adds a folder and its parents, unless they are links.
-func (t tree) folder(path string, mode fs.FileMode) {
+// Link adds a symbolic link.
+func (t Tree) Link(path, target string) { t[path] = entry{mode: fs.ModeSymlink | 0o777, link: target} }
+
+// Folder adds a folder and its parents, unless they are links.
+func (t Tree) Folder(path string, mode fs.FileMode) {
 	for above := filepath.Dir(path); above != "/"; above = filepath.Dir(above) {
 		if _, ok := t[above]; !ok {
 			t[above] = entry{mode: fs.ModeDir | 0o755}
@@ -121,4 +124,4 @@ func (t tree) folder(path string, mode fs.FileMode) {
 }
 
 // paths lists all entries, folders before their content.
-func (t tree) paths() []string { return slices.Sorted(maps.Keys(t)) }
+func (t Tree) paths() []string { return slices.Sorted(maps.Keys(t)) }

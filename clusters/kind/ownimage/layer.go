@@ -1,4 +1,4 @@
-package agents
+package ownimage
 
 import (
 	"archive/tar"
@@ -16,13 +16,13 @@ import (
 
 // layer is a tree as the only layer of an image. It is not compressed, because it is only sent to nodes on this machine.
 type layer struct {
-	tree   tree
+	tree   Tree
 	digest v1.Hash
 	size   int64
 }
 
 // newLayer reads all files once, for the digest: the same files with the same modes give the same layer.
-func newLayer(t tree) (*layer, error) {
+func newLayer(t Tree) (*layer, error) {
 	l := &layer{tree: t}
 	hash := sha256.New()
 	size := &counter{}

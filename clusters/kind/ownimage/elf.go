@@ -1,4 +1,4 @@
-package agents
+package ownimage
 
 import (
 	"bytes"
@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 )
 
-// closure adds programs and libraries to a tree, with the libraries that they need.
-type closure struct {
-	tree tree
+// Closure adds programs and libraries to a tree, with the libraries that they need.
+type Closure struct {
+	Tree Tree
 	// loader is the dynamic loader of the first program, and machine what that is built for. Libraries name no loader of their own.
 	loader  string
 	machine elf.Machine
@@ -22,17 +23,17 @@ type closure struct {
 // listed is a library in the list of a dynamic loader, as in: libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f5e4a400000)
 var listed = regexp.MustCompile(`(?m)^\s+\S+ => (/\S+)`)
 
-// add takes a program or a library, or any other file.
-func (c *closure) add(ctx context.Context, path string) error {
-	target, err := c.tree.add(path)
+// Add takes a program or a library, or any other file.
+func (c *Closure) Add(ctx context.Context, path string) error {
+	target, err := c.Tree.Add(path)
 	if err != nil {
 		return err
 	}
-	return c.needs(ctx, target)
+	return c.Needs(ctx, target)
 }
 
-// needs adds what a file of this machine needs to run: its dynamic loader, and the libraries that this finds for it.
-func (c *closure) needs(ctx context.Context, path string) error {
+// Needs adds what a file of this machine needs to run: its dynamic loader, and the libraries that this finds for it.
+func (c *Closure) Needs(ctx context.Context, path string) error {
 	file, err := elf.Open(path)
 	if bad := (*elf.FormatError)(nil); errors.As(err, &bad) || errors.Is(err, io.EOF) {
 		return nil // a script, say
@@ -68,7 +69,7 @@ func (c *closure) needs(ctx context.Context, path string) error {
 		needed = append(needed, string(m[1]))
 	}
 	for _, one := range needed {
-		if _, err := c.tree.add(one); err != nil {
+		if _, err := c.Tree.Add(one); err != nil {
 			return fmt.Errorf("for %s: %w", path, err)
 		}
 	}
@@ -83,4 +84,20 @@ func interpreter(file *elf.File) (string, error) {
 	}
 	text, err := section.Data()
 	return string(bytes.TrimRight(text, "\x00")), err
+}
+
+// Xtables are where the extensions of iptables are, one library each, which it opens at run time.
+var Xtables = []string{"/usr/lib/*/xtables/*.so", "/usr/lib64/xtables/*.so", "/usr/lib/xtables/*.so"}
+
+// Find lists the files that match any of the patterns.
+func Find(patterns ...string) ([]string, error) {
+	var all []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", pattern, err)
+		}
+		all = append(all, found...)
+	}
+	return all, nil
 }
