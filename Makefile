@@ -50,13 +50,20 @@ $(component_programs): bin/%: $(component_files)
 	@CGO_ENABLED=0 $(GO) -C $(components) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ ./cmd/$*
 	@touch $@
 
-# Its plugins' module is the last one that had the CNI plugin flannel. One of flanneld's backends is written in C.
-flannel_build = $(GO) -C clusters/kind/cni/flannel/$(1) build -trimpath -ldflags "-s -w" -o $(CURDIR)/bin/flannel/
+flannel: bin/flannel/flanneld bin/flannel/flannel bin/flannel/bridge ## build flannel for --cni flannel, from Go modules
 
-flannel: ## build flannel for --cni flannel, from Go modules
+# One of flanneld's backends is written in C.
+bin/flannel/flanneld: $(wildcard clusters/kind/cni/flannel/flanneld/go.*)
+	@echo 'building flanneld (the first time takes minutes)'
+	@CGO_ENABLED=1 $(GO) -C clusters/kind/cni/flannel/flanneld build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ github.com/flannel-io/flannel
+	@touch $@
+
+# Their module is the last one that had the CNI plugin flannel.
+plugins := github.com/containernetworking/plugins/plugins
+bin/flannel/flannel bin/flannel/bridge &: $(wildcard clusters/kind/cni/flannel/plugins/go.*)
 	@mkdir -p bin/flannel
-	@CGO_ENABLED=1 $(call flannel_build,flanneld)flanneld github.com/flannel-io/flannel
-	@CGO_ENABLED=0 $(call flannel_build,plugins) github.com/containernetworking/plugins/plugins/meta/flannel github.com/containernetworking/plugins/plugins/main/bridge
+	@CGO_ENABLED=0 $(GO) -C clusters/kind/cni/flannel/plugins build -trimpath -ldflags "-s -w" -o $(CURDIR)/bin/flannel/ $(plugins)/meta/flannel $(plugins)/main/bridge
+	@touch bin/flannel/flannel bin/flannel/bridge
 
 node-image: ## build an image for kind's nodes from Go modules and Debian packages: [KUBERNETES=1.36] [OUT=FILE]
 	@GO="$(GO)" clusters/kind/nodeimage/build $(KUBERNETES) $(abspath $(OUT))
