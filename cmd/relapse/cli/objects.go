@@ -72,8 +72,12 @@ func (t target) objectErrors(s *scenario.Scenario, path string, text []byte) loa
 			if c.skips(objects.Needs) {
 				continue
 			}
+			problems := c.check(objects.JSON)
+			if len(problems) == 0 {
+				continue
+			}
 			of := c.objectOf(objects)
-			for _, problem := range c.check(objects.JSON) {
+			for _, problem := range problems {
 				message := problem.Error()
 				if said[message] {
 					continue
