@@ -32,6 +32,8 @@ type Provider interface {
 	// nothing after Close, which may be called without Open. If Open fails, it leaves nothing behind.
 	Open(ctx context.Context) error
 	Close(ctx context.Context) error
+	// Whole is true if objects belong to the whole of a cluster that Clusters share, and not to one of them.
+	Whole(objects [][]byte) bool
 	// Create makes a cluster and returns when it serves. If it fails, it leaves nothing behind.
 	Create(ctx context.Context, spec Spec) (Cluster, error)
 }
@@ -50,6 +52,8 @@ type Spec struct {
 	PodNetwork string
 	// Proxy is kube-proxy's mode: nftables or iptables.
 	Proxy string
+	// Whole is true if it is to have a cluster that Clusters share for itself: it changes what belongs to all of them.
+	Whole bool
 	// Workload is a list of Kubernetes objects as JSON.
 	Workload [][]byte
 	// Logs is the folder for the logs of the cluster's programs.
@@ -111,6 +115,15 @@ type Cluster interface {
 	Interrupt()
 	// Close deletes the cluster and returns when nothing of it is left.
 	Close(ctx context.Context) error
+}
+
+// Part is a part of a cluster that others have parts of too. Names and addresses that can be given only once are its own there.
+type Part interface {
+	// Adapt returns a scenario's file, or a part of it, with the addresses of Services and the names of the default namespace as they are
+	// in this part.
+	Adapt(text []byte) []byte
+	// Unique returns a name that no other part gives to an object that must be in a namespace of the cluster's own.
+	Unique(name string) string
 }
 
 // Witness is a cluster that can show what people would look at, besides the output of the commands that a scenario names.

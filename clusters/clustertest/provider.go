@@ -39,6 +39,9 @@ func (p Provider) Check([][]byte) []error { return nil }
 // AtOnce is no limit.
 func (p Provider) AtOnce() int { return 0 }
 
+// Whole is false: clusters share nothing.
+func (p Provider) Whole([][]byte) bool { return false }
+
 // Open makes nothing.
 func (p Provider) Open(context.Context) error { return nil }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,7 +16,6 @@ import (
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
-	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 	"github.com/relapse-k8s/relapse/clusters/local"
 	"github.com/relapse-k8s/relapse/clusters/outside"
@@ -25,9 +23,13 @@ import (
 
 // cluster is one lane's workload on the provider's cluster, with its own agents.
 type cluster struct {
+	*part
+
 	kind    *Kind
 	spec    clusters.Spec
 	objects *objects
+	// run is the value of the label of all that this workload consists of.
+	run     string
 	prepare *preparer
 	outside *local.Process
 
@@ -49,26 +51,43 @@ type cluster struct {
 
 // Create deploys a workload to the cluster and returns when its pods run and every place has an agent.
 func (k *Kind) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err := k.replaceDirty(ctx, spec); err != nil {
+	p, err := k.take(ctx, spec.Whole, func(ctx context.Context) error { return k.replaceDirty(ctx, spec) })
+	if err != nil {
 		return nil, err
 	}
-	if spec.Nodes > len(k.cluster.Nodes) {
-		return nil, fmt.Errorf("kind cluster %s: it has %d nodes, and %d are needed", k.cluster.Spec.Name, len(k.cluster.Nodes), spec.Nodes)
+	c := k.workload(spec, p)
+	if err := c.fits(); err != nil {
+		return nil, errors.Join(err, c.leave(ctx, nil))
 	}
-	if proxy := k.cluster.Spec.Proxy; proxy != spec.Proxy {
-		return nil, fmt.Errorf("kind cluster %s: its kube-proxy runs in %s mode, and %s was asked for", k.cluster.Spec.Name, proxy, spec.Proxy)
-	}
-	c := k.workload(spec)
 	if err := c.up(ctx); err != nil {
 		closed := c.takeDown(ctx)
-		if ctx.Err() == nil { // else the run has ended anyway
-			k.check(ctx, closed)
-		}
-		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), closed)
+		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), closed, c.leave(ctx, closed))
 	}
 	return c, nil
+}
+
+// fits says why this workload cannot be on this cluster, or nothing.
+func (c *cluster) fits() error {
+	switch there := c.kind.cluster.Spec; {
+	case c.spec.Nodes > len(c.nodes):
+		return fmt.Errorf("kind cluster %s: it has %d nodes for a lane, and %d are needed", there.Name, len(c.nodes), c.spec.Nodes)
+	case there.Proxy != c.spec.Proxy:
+		return fmt.Errorf("kind cluster %s: its kube-proxy runs in %s mode, and %s was asked for", there.Name, there.Proxy, c.spec.Proxy)
+	}
+	return nil
+}
+
+// leave checks that the nodes are as before and gives the part back. Closed is why the workload could not be deleted.
+func (c *cluster) leave(ctx context.Context, closed error) error {
+	ctx = context.WithoutCancel(ctx)
+	dirty := c.check(ctx, closed)
+	if err := c.kind.lock.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer c.kind.lock.Release(1)
+	c.dirty = dirty
+	c.kind.give(c.part)
+	return nil
 }
 
 // takeDown closes a workload even if ctx has ended, with a limit of its own.
@@ -78,11 +97,12 @@ func (c *cluster) takeDown(ctx context.Context) error {
 	return c.close(ctx)
 }
 
-func (k *Kind) workload(spec clusters.Spec) *cluster {
+func (k *Kind) workload(spec clusters.Spec, p *part) *cluster {
+	run := p.Unique(spec.Run)
 	return &cluster{
-		kind: k, spec: spec, objects: k.objects, conns: map[string]*agent.Conn{}, pods: map[string]*corev1.Pod{},
+		part: p, kind: k, spec: spec, run: run, objects: k.objects.in(p.namespace), conns: map[string]*agent.Conn{}, pods: map[string]*corev1.Pod{},
 		addresses: map[netip.Addr]bool{}, given: map[string][]byte{}, kept: map[string]bool{},
-		prepare: &preparer{run: spec.Run, nodes: k.cluster.Nodes[:spec.Nodes], image: k.image, images: map[string]string{}, owners: map[string]string{}},
+		prepare: &preparer{run: run, nodes: p.nodes[:min(spec.Nodes, len(p.nodes))], image: k.image, images: map[string]string{}, owners: map[string]string{}},
 	}
 }
 
@@ -97,12 +117,15 @@ func (c *cluster) up(ctx context.Context) error {
 }
 
 func (c *cluster) startOutside(ctx context.Context) (err error) {
-	c.outside, err = c.kind.startOutside(ctx, c.spec.Logs, c.spec.Env)
+	if err := c.kind.shareOutside(ctx, c.part); err != nil {
+		return err
+	}
+	c.outside, err = c.kind.startOutside(ctx, c.spec.Logs, c.spec.Env, c.kind.gateways(c.part))
 	return err
 }
 
 func (c *cluster) dialNodes(ctx context.Context) error {
-	for _, node := range c.kind.cluster.Nodes {
+	for _, node := range c.nodes {
 		place := "node/" + node.Name
 		conn, err := c.kind.dial(ctx, node, place, c.spec.Run, "node")
 		if err != nil {
@@ -129,7 +152,7 @@ func (c *cluster) keep(place string, conn *agent.Conn) {
 // applyAll creates the workload's objects.
 func (c *cluster) applyAll(ctx context.Context) error {
 	for _, text := range sorted(c.spec.Workload) {
-		if err := c.put(ctx, text); err != nil {
+		if err := c.put(ctx, c.Adapt(text)); err != nil {
 			return err
 		}
 	}
@@ -255,11 +278,11 @@ func (c *cluster) dialPods(ctx context.Context) error {
 }
 
 func (c *cluster) dialPod(ctx context.Context, place string, pod *corev1.Pod) error {
-	i := slices.IndexFunc(c.kind.cluster.Nodes, func(n provision.Node) bool { return n.Container == pod.Spec.NodeName })
-	if i < 0 {
-		return fmt.Errorf("%s is on %s, which is not a node of the cluster", place, pod.Spec.NodeName)
+	node, ok := c.on(pod.Spec.NodeName)
+	if !ok {
+		return fmt.Errorf("%s is on %s, which is not one of this lane's nodes", place, pod.Spec.NodeName)
 	}
-	conn, err := c.kind.dial(ctx, c.kind.cluster.Nodes[i], place, c.spec.Run, "pod", containerID(pod))
+	conn, err := c.kind.dial(ctx, node, place, c.spec.Run, "pod", containerID(pod))
 	if err != nil {
 		return err
 	}
@@ -271,9 +294,7 @@ func (c *cluster) dialPod(ctx context.Context, place string, pod *corev1.Pod) er
 func (c *cluster) Close(ctx context.Context) error {
 	c.ending.Do(func() {
 		c.ended = c.close(ctx)
-		c.kind.mu.Lock()
-		defer c.kind.mu.Unlock()
-		c.kind.check(ctx, c.ended)
+		c.ended = errors.Join(c.ended, c.leave(ctx, c.ended))
 	})
 	return c.ended
 }
@@ -307,7 +328,7 @@ func (c *cluster) close(ctx context.Context) error {
 	if c.outside != nil {
 		errs = append(errs, c.outside.End(ctx))
 	}
-	return errors.Join(append(errs, c.kind.takeAway(ctx, runLabel+"="+c.spec.Run), c.kind.restoreFormers(ctx), c.forget(ctx))...)
+	return errors.Join(append(errs, c.kind.takeAway(ctx, runLabel+"="+c.run), c.kind.restoreFormers(ctx), c.forget(ctx))...)
 }
 
 // forget deletes the workload's flows from the nodes' conntrack tables.
@@ -319,7 +340,7 @@ func (c *cluster) forget(ctx context.Context) error {
 	}
 	c.mu.Unlock()
 	var errs []error
-	for _, conn := range c.kind.nodes {
+	for _, conn := range c.agents {
 		_, err := netconf.Forget.Call(ctx, conn, addresses, nil)
 		errs = append(errs, err)
 	}

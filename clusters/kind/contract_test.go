@@ -18,7 +18,7 @@ func TestTheContractOfProviders(t *testing.T) {
 			g := NewWithT(t)
 			all, _, err := (&Kind{}).leftOn(t.Context(), "contract")
 			g.Expect(err).NotTo(HaveOccurred())
-			g.Expect(k.dirty).To(BeEmpty())
+			g.Expect(k.spoilt()).To(BeEmpty())
 			return all
 		},
 	})

@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,22 +18,31 @@ import (
 
 // look records the state of the nodes without a workload.
 func (k *Kind) look(ctx context.Context) (err error) {
-	if err := k.settle(ctx); err != nil {
+	if err := k.settle(ctx, k.all); err != nil {
 		return err
 	}
 	if k.system, err = k.systemPods(ctx); err != nil {
 		return err
 	}
-	k.pristine, err = k.fingerprints(ctx)
-	return err
+	if k.all.pristine, err = k.all.fingerprints(ctx); err != nil {
+		return err
+	}
+	for _, p := range k.parts {
+		p.agents, p.pristine = map[string]*agent.Conn{}, map[string]fingerprint.Fingerprint{}
+		for i, node := range p.nodes {
+			of := "node/" + k.cluster.Nodes[(p.number-1)*len(p.nodes)+i].Name
+			p.agents["node/"+node.Name], p.pristine["node/"+node.Name] = k.all.agents[of], k.all.pristine[of]
+		}
+	}
+	return nil
 }
 
-func (k *Kind) fingerprints(ctx context.Context) (map[string]fingerprint.Fingerprint, error) {
+func (p *part) fingerprints(ctx context.Context) (map[string]fingerprint.Fingerprint, error) {
 	var mu sync.Mutex
 	all := map[string]fingerprint.Fingerprint{}
 	var errs []error
 	var wait sync.WaitGroup
-	for place, conn := range k.nodes {
+	for place, conn := range p.agents {
 		wait.Go(func() {
 			f, err := readers.TakeFingerprint.Call(ctx, conn, fingerprint.Options{}, nil)
 			mu.Lock()
@@ -45,30 +55,43 @@ func (k *Kind) fingerprints(ctx context.Context) (map[string]fingerprint.Fingerp
 	return all, errors.Join(errs...)
 }
 
-// check marks the cluster as dirty if a workload could not be deleted or left the nodes changed.
-func (k *Kind) check(ctx context.Context, err error) {
+// check returns why no other lane can have this part, if the workload could not be deleted or left the nodes changed.
+func (c *cluster) check(ctx context.Context, err error) string {
 	if err == nil {
-		err = k.settle(ctx)
+		err = c.Settle(ctx)
 	}
 	if err == nil {
 		var what string
-		if what, err = k.replaced(ctx); what != "" {
+		if what, err = c.kind.replaced(ctx); what != "" {
 			err = errors.New(what)
 		}
 	}
 	if err == nil {
-		err = k.unchanged(ctx)
+		err = c.kind.unchanged(ctx, c.part)
 	}
 	if err != nil {
-		k.dirty = err.Error()
+		return err.Error()
 	}
+	return ""
 }
 
-// unchanged waits until the nodes are in their recorded state. A node without its agent can no longer be checked.
-func (k *Kind) unchanged(ctx context.Context) error {
+// sameAsBefore compares all nodes when no lane lives. While lanes run side by side, kube-proxies have the rules for all of them, which the
+// comparisons in between leave out.
+func (k *Kind) sameAsBefore(ctx context.Context) error {
+	if len(k.parts) == 0 || k.spoilt() != "" || k.busy() {
+		return nil // of what is dirty, a lane has said so
+	}
+	if err := k.settle(ctx, k.all); err != nil {
+		return err
+	}
+	return k.unchanged(ctx, k.all)
+}
+
+// unchanged waits until a part's nodes are in their recorded state. A node without its agent can no longer be checked.
+func (k *Kind) unchanged(ctx context.Context, p *part) error {
 	var gone error
 	err := k.cluster.WaitFor(ctx, limits.SameNodes, func(ctx context.Context) (string, error) {
-		what, err := k.changed(ctx)
+		what, err := p.changed(ctx)
 		if errors.Is(err, agent.ErrGone) {
 			gone = err
 			return "", nil
@@ -79,16 +102,16 @@ func (k *Kind) unchanged(ctx context.Context) error {
 }
 
 // changed lists the differences between the nodes' state now and the recorded one.
-func (k *Kind) changed(ctx context.Context) (string, error) {
-	now, err := k.fingerprints(ctx)
+func (p *part) changed(ctx context.Context) (string, error) {
+	now, err := p.fingerprints(ctx)
 	if err != nil {
 		return "", err
 	}
 	var all []string
-	for place, before := range k.pristine {
+	for place, before := range p.pristine {
 		for _, d := range fingerprint.Diff(before, now[place]) {
 			// kube-proxy in iptables mode writes mutually exclusive rules in a different order each time.
-			if !strings.HasSuffix(d, "the same lines in another order") {
+			if !strings.HasSuffix(d, "the same lines in another order") && !(!p.whole() && proxyRules.MatchString(d)) {
 				all = append(all, place+": "+d)
 			}
 		}
@@ -97,11 +120,18 @@ func (k *Kind) changed(ctx context.Context) (string, error) {
 	return strings.Join(all, "; "), nil
 }
 
+// spoilt is why lanes cannot have all of the cluster any more, or nothing.
+func (k *Kind) spoilt() string {
+	why := k.dirty
+	for _, p := range append(slices.Clone(k.parts), k.all) {
+		why = cmp.Or(why, p.dirty)
+	}
+	return why
+}
+
 // replaceDirty replaces a dirty cluster with a new one, and says so.
 func (k *Kind) replaceDirty(ctx context.Context, spec clusters.Spec) error {
-	if k.dirty == "" {
-		return nil
-	}
+	k.dirty = k.spoilt()
 	name := k.cluster.Spec.Name
 	why := fmt.Sprintf("cluster %s cannot be used any more and is discarded: %s", name, k.dirty)
 	if k.Cluster != "" {
@@ -110,11 +140,7 @@ func (k *Kind) replaceDirty(ctx context.Context, spec clusters.Spec) error {
 	if spec.Progress != nil {
 		spec.Progress("making a new cluster in place of the discarded one")
 	}
-	for _, conn := range k.nodes {
-		_ = conn.Close() // the agents end with the streams
-	}
-	k.nodes = nil
-	if err := k.cluster.Delete(ctx); err != nil {
+	if err := errors.Join(k.hangUp(ctx), k.cluster.Delete(ctx)); err != nil {
 		return fmt.Errorf("%s; deleting it: %w", why, err)
 	}
 	if err := k.create(ctx); err != nil {

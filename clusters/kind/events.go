@@ -15,12 +15,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// followEvents reports the cluster's events from now on, each under its reason, such as FailedScheduling or NodeNotReady. If a fault cuts
+// followEvents reports the lane's events from now on, each under its reason, such as FailedScheduling or NodeNotReady. If a fault cuts
 // off the API server, the informer continues when it is reachable again.
-func (k *Kind) followEvents(ctx context.Context, hear func(logs.Line)) error {
-	informer := informers.NewEventInformer(k.cluster.Client, metav1.NamespaceAll, 0, cache.Indexers{})
+func (c *cluster) followEvents(ctx context.Context, hear func(logs.Line)) error {
+	informer := informers.NewEventInformer(c.kind.cluster.Client, metav1.NamespaceAll, 0, cache.Indexers{})
 	tell := func(object any) {
-		if e, ok := object.(*corev1.Event); ok {
+		if e, ok := object.(*corev1.Event); ok && c.concerns(e.InvolvedObject) {
 			hear(eventLine(e))
 		}
 	}
@@ -45,7 +45,7 @@ func (k *Kind) followEvents(ctx context.Context, hear func(logs.Line)) error {
 	var running sync.WaitGroup
 	running.Go(func() { informer.RunWithContext(ctx) })
 	defer running.Wait()
-	err = k.cluster.WaitFor(ctx, limits.Reach, func(context.Context) (string, error) {
+	err = c.kind.cluster.WaitFor(ctx, limits.Reach, func(context.Context) (string, error) {
 		if !registered.HasSynced() {
 			return "the API server has not listed its events yet", nil
 		}
@@ -56,6 +56,15 @@ func (k *Kind) followEvents(ctx context.Context, hear func(logs.Line)) error {
 		return fmt.Errorf("events: %w", err)
 	}
 	return nil
+}
+
+// concerns says whether an object is one of the lane's: all are, if it has the whole cluster.
+func (p *part) concerns(object corev1.ObjectReference) bool {
+	if object.Kind == "Node" {
+		_, there := p.on(object.Name)
+		return there
+	}
+	return p.whole() || object.Namespace == p.namespace
 }
 
 func version(object any) string {

@@ -10,18 +10,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/relapse-k8s/relapse/clusters/offers"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
-	"github.com/relapse-k8s/relapse/clusters/agent/fingerprint"
 	"github.com/relapse-k8s/relapse/clusters/agent/guard"
 	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 	"github.com/relapse-k8s/relapse/clusters/images"
@@ -39,6 +38,8 @@ type Options struct {
 	Cluster string
 	// Spec of the cluster to make. The provider chooses its name.
 	Spec provision.Spec
+	// NodesEach is how many workers a lane gets if lanes run side by side. They do on a cluster that has enough workers for two.
+	NodesEach int
 	// Command is the command line that repeats this.
 	Command []string
 	// Logs is the folder for the logs of making clusters.
@@ -47,7 +48,7 @@ type Options struct {
 	AnyObject bool
 }
 
-// Kind is the provider. It has one cluster; the lanes run on it as workloads, one after the other.
+// Kind is the provider. It has one cluster; the lanes run on it as workloads, side by side if it has nodes for them.
 type Kind struct {
 	Options
 
@@ -58,14 +59,17 @@ type Kind struct {
 	// log gets the standard error of the agents.
 	log *os.File
 
-	mu      sync.Mutex
 	cluster *provision.Cluster
 	objects *objects
-	// nodes are agents that outlive lanes, to check the nodes between lanes.
-	nodes map[string]*agent.Conn
-	// pristine is the state of the nodes without any workload.
-	pristine map[string]fingerprint.Fingerprint
-	// system are the cluster's own pods at that time.
+	// lock is for who has what of the cluster, and for making and deleting it.
+	lock *semaphore.Weighted
+	// all is the whole cluster, and parts are what lanes that run side by side have of it. Given is closed when a part is given back.
+	all   *part
+	parts []*part
+	given chan struct{}
+	// outside is the host beyond the cluster that the control plane uses while lanes have others of their own.
+	outside *local.Process
+	// system are the cluster's own pods without any workload.
 	system map[types.UID]corev1.Pod
 	// dirty is the reason why no lane may use the cluster any more; it is discarded before the next lane.
 	dirty string
@@ -77,14 +81,24 @@ type Kind struct {
 func New(o Options) *Kind {
 	// The logs of the Kubernetes packages must not reach the terminal. Errors that matter are returned.
 	klog.SetLogger(logr.Discard())
-	return &Kind{Options: o}
+	return &Kind{Options: o, lock: semaphore.NewWeighted(1)}
 }
 
 // Name is kind.
 func (k *Kind) Name() string { return "kind" }
 
-// AtOnce is 1: workloads that share nodes would share faults.
-func (k *Kind) AtOnce() int { return 1 }
+// AtOnce is how many lanes there are nodes for: workloads that share nodes would share faults.
+func (k *Kind) AtOnce() int {
+	if k.cluster == nil {
+		return 1
+	}
+	return len(k.usable())
+}
+
+// Whole is true if an object is not in the default namespace, for which each lane has one of its own.
+func (k *Kind) Whole(given [][]byte) bool {
+	return slices.ContainsFunc(given, func(text []byte) bool { return !k.objects.inDefault(text) })
+}
 
 // Open makes the cluster, or opens the existing one, and starts agents on its nodes.
 func (k *Kind) Open(ctx context.Context) error {
@@ -151,6 +165,7 @@ func (k *Kind) prepare(ctx context.Context) (err error) {
 	if k.objects, err = newObjects(k.cluster.Config); err != nil {
 		return err
 	}
+	k.all = &part{nodes: k.cluster.Nodes, namespace: metav1.NamespaceDefault}
 	for _, step := range []struct {
 		what string
 		do   func(context.Context) error
@@ -158,6 +173,7 @@ func (k *Kind) prepare(ctx context.Context) (err error) {
 		{"loading the agent's image", k.load},
 		{"starting the agents", k.install},
 		{"removing what dead runs left", k.sweep},
+		{"dividing the nodes among lanes", k.divide},
 		{"adding the route to the outside", k.addRouteOutside},
 		{"waiting until Services work", k.serves},
 		{"recording the state of the nodes", k.look},
@@ -191,20 +207,31 @@ func (k *Kind) install(ctx context.Context) error {
 	if err := agents.Install(ctx, k.cluster.Client, k.image.Ref(), owner, k.tell); err != nil {
 		return err
 	}
-	k.nodes = map[string]*agent.Conn{}
+	k.all.agents = map[string]*agent.Conn{}
 	for _, node := range k.cluster.Nodes {
 		conn, err := k.dial(ctx, node, "node/"+node.Name, "cluster", "node")
 		if err != nil {
 			return err
 		}
-		k.nodes["node/"+node.Name] = conn
+		k.all.agents["node/"+node.Name] = conn
 	}
 	return nil
 }
 
+// hangUp ends the agents that outlive lanes, and the control plane's outside host.
+func (k *Kind) hangUp(ctx context.Context) error {
+	if k.all != nil {
+		for _, conn := range k.all.agents {
+			_ = conn.Close() // the agents end with the streams
+		}
+		k.all.agents = nil
+	}
+	return k.endOutside(ctx)
+}
+
 // uninstall deletes the agents and their namespace. The namespace is kept if it holds originals that are not restored yet.
 func (k *Kind) uninstall(ctx context.Context) error {
-	if err := k.restoreFormers(ctx); err != nil {
+	if err := errors.Join(k.restoreFormers(ctx), k.takeAway(ctx, runLabel+"="+partsValue)); err != nil {
 		return err
 	}
 	return agents.Uninstall(ctx, k.cluster.Client)
@@ -224,13 +251,11 @@ func (k *Kind) tell(doing string) {
 
 // Close deletes the cluster that Open made. On an existing cluster, the agents' image and the nodes' route to the outside stay.
 func (k *Kind) Close(ctx context.Context) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var errs []error
-	for _, conn := range k.nodes {
-		_ = conn.Close() // the agents end with the streams
+	if err := k.lock.Acquire(ctx, 1); err != nil {
+		return err
 	}
-	k.nodes = nil
+	defer k.lock.Release(1)
+	errs := []error{k.sameAsBefore(ctx), k.hangUp(ctx)}
 	if k.claim != nil {
 		if k.cluster != nil && k.objects != nil {
 			errs = append(errs, k.uninstall(ctx))
@@ -314,15 +339,7 @@ func (k *Kind) Differences() []string {
 		"CoreDNS asks a DNS server of relapse's own about names outside of the cluster, and no packet gets past the engine's bridge to this machine's networks.",
 		"kube-proxy leaves net.netfilter.nf_conntrack_tcp_be_liberal at 0, as kubeadm does; kind by itself sets it, which cures the resets by INVALID segments.",
 		"The kubelet starts a container that ended again after one second at most.",
+		"If lanes run side by side, each has workers and a namespace of its own. Services that scenarios put at 10.96.0.X are then at 10.96.LANE.X, every kube-proxy has the rules for all lanes' Services, and CoreDNS runs on the control plane.",
 		"A changed dnsConfig rewrites the pod's resolv.conf in place, where a cluster would make new pods.",
 	}
-}
-
-// node returns the cluster's node of this name.
-func (k *Kind) node(name string) (provision.Node, bool) {
-	i := slices.IndexFunc(k.cluster.Nodes, func(n provision.Node) bool { return n.Name == strings.TrimPrefix(name, "node/") })
-	if i < 0 {
-		return provision.Node{}, false
-	}
-	return k.cluster.Nodes[i], true
 }

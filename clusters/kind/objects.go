@@ -31,6 +31,14 @@ type objects struct {
 	client dynamic.Interface
 	kinds  discovery.CachedDiscoveryInterface
 	mapper *restmapper.DeferredDiscoveryRESTMapper
+	// namespace is where those objects are that are given without one, or with the default one.
+	namespace string
+}
+
+// in returns the same for another namespace.
+func (o objects) in(namespace string) *objects {
+	o.namespace = namespace
+	return &o
 }
 
 func newObjects(config *rest.Config) (*objects, error) {
@@ -45,7 +53,7 @@ func newObjects(config *rest.Config) (*objects, error) {
 		return nil, err
 	}
 	kinds := memory.NewMemCacheClient(found)
-	return &objects{client: client, kinds: kinds, mapper: restmapper.NewDeferredDiscoveryRESTMapper(kinds)}, nil
+	return &objects{client: client, kinds: kinds, mapper: restmapper.NewDeferredDiscoveryRESTMapper(kinds), namespace: metav1.NamespaceDefault}, nil
 }
 
 // parse reads an object and gives it a namespace if its kind has one.
@@ -53,6 +61,9 @@ func (o *objects) parse(text []byte) (*unstructured.Unstructured, dynamic.Resour
 	object := &unstructured.Unstructured{}
 	if err := json.Unmarshal(text, object); err != nil {
 		return nil, nil, err
+	}
+	if object.GetNamespace() == metav1.NamespaceDefault {
+		object.SetNamespace(o.namespace)
 	}
 	resource, err := o.resource(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version, object.GetNamespace())
 	if err != nil {
@@ -74,7 +85,21 @@ func (o *objects) resource(kind schema.GroupKind, version, namespace string) (dy
 	if mapping.Scope.Name() != meta.RESTScopeNameNamespace {
 		return o.client.Resource(mapping.Resource), nil
 	}
-	return o.client.Resource(mapping.Resource).Namespace(cmp.Or(namespace, metav1.NamespaceDefault)), nil
+	if cmp.Or(namespace, metav1.NamespaceDefault) == metav1.NamespaceDefault {
+		namespace = o.namespace
+	}
+	return o.client.Resource(mapping.Resource).Namespace(namespace), nil
+}
+
+// inDefault says whether an object is in the default namespace. Of a kind that the API server does not know yet, nobody can say.
+func (o *objects) inDefault(text []byte) bool {
+	object := &unstructured.Unstructured{}
+	if json.Unmarshal(text, object) != nil {
+		return false
+	}
+	mapping, err := o.mapper.RESTMapping(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version)
+	return err == nil && mapping.Scope.Name() == meta.RESTScopeNameNamespace &&
+		cmp.Or(object.GetNamespace(), metav1.NamespaceDefault) == metav1.NamespaceDefault
 }
 
 // named is the API resource of a kind that is given only by its name. Kinds of Kubernetes' own groups come before those of others.
@@ -131,6 +156,9 @@ func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte
 	unstructured.RemoveNestedField(object.Object, "status")
 	for _, field := range []string{"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink"} {
 		unstructured.RemoveNestedField(object.Object, "metadata", field)
+	}
+	if object.GetNamespace() == o.namespace {
+		object.SetNamespace(metav1.NamespaceDefault) // as it was given
 	}
 	return json.Marshal(object)
 }

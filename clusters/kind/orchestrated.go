@@ -62,7 +62,7 @@ func (c *cluster) NotReady(ctx context.Context) (int, error) {
 
 // CountPods counts by phase.
 func (c *cluster) CountPods(ctx context.Context, namespace, selector string) (pending, running int, err error) {
-	list, err := c.kind.cluster.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	list, err := c.kind.cluster.Client.CoreV1().Pods(c.local(namespace)).List(ctx, metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		return 0, 0, err
 	}
@@ -79,7 +79,7 @@ func (c *cluster) CountPods(ctx context.Context, namespace, selector string) (pe
 
 // DeletePods deletes pods by force: without a CNI the kubelet cannot take their network away, and an ordinary deletion does not end.
 func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) error {
-	pods := c.kind.cluster.Client.CoreV1().Pods(namespace)
+	pods := c.kind.cluster.Client.CoreV1().Pods(c.local(namespace))
 	options := metav1.ListOptions{LabelSelector: selector}
 	list, err := pods.List(ctx, options)
 	if err != nil {

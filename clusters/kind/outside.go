@@ -18,21 +18,9 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/outside"
 )
 
-// gateway is the outside host's address on the nodes' network: the last but one, which the engine gives out last.
-func gateway(network netip.Prefix) netip.Addr {
-	bytes := network.Masked().Addr().As4()
-	for bit := network.Bits(); bit < 32; bit++ {
-		bytes[bit/8] |= 1 << (7 - bit%8)
-	}
-	return netip.AddrFrom4(bytes).Prev()
-}
-
-// outsideMAC is always the same: the nodes remember it longer than one outside lives.
-const outsideMAC = "02:00:5e:00:53:01"
-
-// startOutside makes the host beyond the cluster: a namespace with a wire into the bridge that the nodes are on. It is gone when
-// its agent ends.
-func (k *Kind) startOutside(ctx context.Context, logs string, env []string) (*local.Process, error) {
+// startOutside makes the host beyond the cluster: a namespace with a wire into the bridge that the nodes are on for each of its gateways. It
+// is gone when its agent ends.
+func (k *Kind) startOutside(ctx context.Context, logs string, env []string, gateways []int) (*local.Process, error) {
 	programs := local.Programs{Bin: k.Bin, Logs: logs, Env: env}
 	hosts := "127.0.0.1\tlocalhost\n"
 	p, err := programs.StartSandbox("outside", sandbox.Home{Hostname: "outside", Files: map[string]string{
@@ -41,26 +29,37 @@ func (k *Kind) startOutside(ctx context.Context, logs string, env []string) (*lo
 	if err != nil {
 		return nil, err
 	}
-	if err := k.wireOutside(ctx, programs, p); err != nil {
+	if err := k.wireOutside(ctx, programs, p, gateways); err != nil {
 		return nil, errors.Join(err, p.End(context.WithoutCancel(ctx)))
 	}
 	return p, nil
 }
 
-func (k *Kind) wireOutside(ctx context.Context, programs local.Programs, p *local.Process) error {
-	near := fmt.Sprintf("relapse%d", p.PID())
-	if _, err := netconf.HandleConnect(ctx, netconf.Wires{Pairs: [][2]netconf.End{{{Name: near}, {PID: p.PID(), Name: "eth0", MAC: outsideMAC}}}}, nil); err != nil {
-		return err
-	}
-	if err := join(near, k.cluster.Bridge); err != nil {
-		return err
-	}
-	address := netip.PrefixFrom(gateway(k.cluster.Subnet), k.cluster.Subnet.Bits())
+func (k *Kind) wireOutside(ctx context.Context, programs local.Programs, p *local.Process, gateways []int) error {
 	// Its programs have no capabilities, and ports below 1024.
 	config := netconf.Config{Sysctls: map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}, Links: []netconf.Link{
 		{Name: "lo", Addresses: []string{outside.DNS + "/32", outside.Host + "/32"}},
-		{Name: "eth0", Addresses: []string{address.String()}},
 	}}
+	for i, number := range gateways {
+		near, far := fmt.Sprintf("relapse%d", p.PID()), fmt.Sprintf("eth%d", i)
+		if i > 0 {
+			near += fmt.Sprintf(".%d", i)
+		}
+		wire := [][2]netconf.End{{{Name: near}, {PID: p.PID(), Name: far, MAC: outsideMAC(number)}}}
+		if _, err := netconf.HandleConnect(ctx, netconf.Wires{Pairs: wire}, nil); err != nil {
+			return err
+		}
+		if err := join(near, k.cluster.Bridge); err != nil {
+			return err
+		}
+		// Only the first has the route back to the nodes.
+		length := k.cluster.Subnet.Bits()
+		if i > 0 {
+			length = 32
+		}
+		address := netip.PrefixFrom(gateway(k.cluster.Subnet, number), length)
+		config.Links = append(config.Links, netconf.Link{Name: far, Addresses: []string{address.String()}})
+	}
 	if _, err := netconf.Configure.Call(ctx, p.Conn, config, nil); err != nil {
 		return err
 	}
@@ -98,13 +97,44 @@ func join(name, bridge string) error {
 	return netlink.LinkSetUp(link)
 }
 
-// addRouteOutside gives every node a route to the outside host, whose DNS server is the one that nodes ask.
+// shareOutside starts the control plane's outside host for lanes that run side by side, and ends it for one that has the whole cluster.
+func (k *Kind) shareOutside(ctx context.Context, p *part) (err error) {
+	if err := k.lock.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	defer k.lock.Release(1)
+	if p.whole() {
+		return k.endOutside(ctx)
+	}
+	if k.outside == nil {
+		k.outside, err = k.startOutside(ctx, k.Logs, nil, []int{wholeNumber})
+	}
+	return err
+}
+
+func (k *Kind) endOutside(ctx context.Context) error {
+	if k.outside == nil {
+		return nil
+	}
+	_ = k.outside.Conn.Close() // End waits for it
+	err := k.outside.End(ctx)
+	k.outside = nil
+	return err
+}
+
+// addRouteOutside gives every node a route to the outside host of its part, whose DNS server is the one that nodes ask.
 func (k *Kind) addRouteOutside(ctx context.Context) error {
-	routes := netconf.Config{Routes: []netconf.Route{{To: outside.Network, Via: gateway(k.cluster.Subnet).String()}}}
-	for place, conn := range k.nodes {
+	for _, node := range k.cluster.Nodes {
+		number := wholeNumber
+		for _, p := range k.parts {
+			if _, there := p.on(node.Container); there {
+				number = p.number
+			}
+		}
+		routes := netconf.Config{Routes: []netconf.Route{{To: outside.Network, Via: gateway(k.cluster.Subnet, number).String()}}}
 		// A cluster that stays has it from the run before.
-		if _, err := netconf.Configure.Call(ctx, conn, routes, nil); err != nil && !strings.Contains(err.Error(), unix.EEXIST.Error()) {
-			return fmt.Errorf("%s: %w", place, err)
+		if _, err := netconf.Configure.Call(ctx, k.all.agents["node/"+node.Name], routes, nil); err != nil && !strings.Contains(err.Error(), unix.EEXIST.Error()) {
+			return fmt.Errorf("node/%s: %w", node.Name, err)
 		}
 	}
 	return nil

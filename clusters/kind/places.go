@@ -15,13 +15,12 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/images"
-	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/logs"
 )
 
 const outsidePlace = "outside"
 
-// Places lists the nodes (also those that the scenario does not use), the workload's pods, and the outside.
+// Places lists the lane's nodes (also those that the scenario does not use), the workload's pods, and the outside.
 func (c *cluster) Places() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,7 +37,7 @@ func withOutside(conns map[string]*agent.Conn, outside *agent.Conn) map[string]*
 func (c *cluster) Resolve(on string) ([]string, error) {
 	var places []string
 	if on == "nodes" {
-		for _, n := range c.kind.cluster.Nodes {
+		for _, n := range c.nodes {
 			places = append(places, "node/"+n.Name)
 		}
 		return places, nil
@@ -78,12 +77,11 @@ func (c *cluster) podsNamed(name string) []string {
 func (c *cluster) nodeOf(place string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	nodes := c.kind.cluster.Nodes
-	i := slices.IndexFunc(nodes, func(n provision.Node) bool { return n.Container == c.pods[place].Spec.NodeName })
-	if i < 0 {
+	node, ok := c.on(c.pods[place].Spec.NodeName)
+	if !ok {
 		return ""
 	}
-	return "node/" + nodes[i].Name
+	return "node/" + node.Name
 }
 
 // Agent of a place, or nil.
@@ -105,7 +103,7 @@ func (c *cluster) Enter(place string) []string {
 	if strings.HasPrefix(place, "pod/") {
 		node = c.nodeOf(place)
 	}
-	n, _ := c.kind.node(node)
+	n, _ := c.node(node)
 	enter := []string{"docker", "exec", "-it", n.Container}
 	if node == place {
 		return enter
@@ -132,8 +130,8 @@ func (c *cluster) Follow(ctx context.Context, tell func(logs.Line)) error {
 		tell(line)
 	}
 	group, all := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.kind.followEvents(all, hear) })
-	group.Go(func() error { return c.kind.followStates(all, hear) })
+	group.Go(func() error { return c.followEvents(all, hear) })
+	group.Go(func() error { return c.followStates(all, hear) })
 	c.mu.Lock()
 	pods := maps.Clone(c.pods)
 	c.mu.Unlock()

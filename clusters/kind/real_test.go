@@ -92,7 +92,7 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		after, err := configMaps.Get(ctx, "coredns", metav1.GetOptions{})
 		g.Expect(after.Data, err).To(Equal(before.Data))
 		g.Expect(left()).To(Equal([]string{"the agents"}))
-		g.Expect(k.dirty).To(BeEmpty())
+		g.Expect(k.spoilt()).To(BeEmpty())
 	})
 
 	t.Run("objects that the lab does not have", func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g.Expect(readers.ReadNetns.Call(ctx, c.Agent("pod/db-0"), agent.None{}, nil)).NotTo(BeZero(), "its place has a new agent")
 		g.Expect(c.Close(ctx)).To(Succeed())
 		g.Expect(left()).To(Equal([]string{"the agents"}))
-		g.Expect(k.dirty).To(BeEmpty())
+		g.Expect(k.spoilt()).To(BeEmpty())
 	})
 
 	t.Run("a workload that collides", func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		_, err := k.Create(ctx, colliding)
 		g.Expect(err).To(MatchError(ContainSubstring("Service kubernetes already exists on the cluster and does not belong to a workload")))
 		g.Expect(left()).To(Equal([]string{"the agents"}))
-		g.Expect(k.dirty).To(BeEmpty())
+		g.Expect(k.spoilt()).To(BeEmpty())
 	})
 
 	t.Run("interrupted", func(t *testing.T) {
@@ -156,7 +156,7 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g.Expect(c.Close(ctx)).To(Succeed())
 		g.Expect(c.Close(ctx)).To(Succeed())
 		g.Expect(left()).To(Equal([]string{"the agents"}))
-		g.Expect(k.dirty).To(BeEmpty())
+		g.Expect(k.spoilt()).To(BeEmpty())
 	})
 
 	t.Run("a run that died", func(t *testing.T) {

@@ -51,6 +51,9 @@ func (k *Kind) systemReady(ctx context.Context) error {
 // podNetwork matches what a pod has on its node: its link and that link's settings, and kube-proxy's rules.
 var podNetwork = regexp.MustCompile(`^(link|address|route|qdisc|sysctl)\b.*\bveth|^nft table ip kube-proxy: |^nft table ip6? (nat|filter|mangle): `)
 
+// proxyRules matches kube-proxy's rules for Services.
+var proxyRules = regexp.MustCompile(`^nft table ip6? kube-proxy: |^nft table ip6? (nat|filter|mangle): `)
+
 // replaced lists which of the cluster's own pods were replaced since the beginning.
 func (k *Kind) replaced(ctx context.Context) (string, error) {
 	now, err := k.systemPods(ctx)
@@ -76,9 +79,12 @@ func (k *Kind) replaced(ctx context.Context) (string, error) {
 	return fmt.Sprintf("the cluster's own pods have changed: deleted %s; created %s", strings.Join(gone, ", "), strings.Join(come, ", ")), nil
 }
 
-// Renewed compares the cluster's own pods with those at the beginning.
+// Renewed compares the cluster's own pods with those at the beginning. The rules for the Services of lanes beside this one come and go.
 func (c *cluster) Renewed(ctx context.Context) (string, func(string) bool, error) {
 	what, err := c.kind.replaced(ctx)
+	if what == "" && !c.whole() {
+		return "", proxyRules.MatchString, err
+	}
 	if what != "" {
 		what += ": they have other addresses and links, which the comparison of the nodes leaves out, and the rules of kube-proxy with them"
 	}

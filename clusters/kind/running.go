@@ -35,7 +35,7 @@ func (c *cluster) ready(ctx context.Context) error {
 
 // look lists the workload's pods, without those that have done their work, and says what is missing.
 func (c *cluster) look(ctx context.Context, trouble func(corev1.Pod) string) (pods []corev1.Pod, missing string, err error) {
-	list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: runLabel + "=" + c.spec.Run})
+	list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: runLabel + "=" + c.run})
 	if err != nil {
 		return nil, "", err
 	}

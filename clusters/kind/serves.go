@@ -26,7 +26,7 @@ const checkName = "relapse-check"
 
 // serves checks that a cluster works: on every node a pod connects, by name, to a Service with pods on all nodes.
 func (k *Kind) serves(ctx context.Context) (err error) {
-	c := k.workload(clusters.Spec{Run: checkName, Nodes: len(k.cluster.Nodes)})
+	c := k.workload(clusters.Spec{Run: checkName, Nodes: len(k.cluster.Nodes)}, k.all)
 	defer func() { err = errors.Join(err, c.takeDown(ctx)) }()
 	objects := []any{map[string]any{
 		"apiVersion": "v1", "kind": "Service", "metadata": map[string]any{"name": checkName},

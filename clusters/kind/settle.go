@@ -17,14 +17,14 @@ import (
 
 // Settle makes every kube-proxy synchronize until stale rules are gone: the chains of a deleted Service are removed by a synchronization
 // at least a second later. Source: Kubernetes pkg/proxy/nftables/proxier.go (staleChains).
-func (c *cluster) Settle(ctx context.Context) error { return c.kind.settle(ctx) }
+func (c *cluster) Settle(ctx context.Context) error { return c.kind.settle(ctx, c.part) }
 
 // settleName is a Service without endpoints, which makes kube-proxy synchronize.
 const settleName = "relapse-settle"
 
 // settle waits for the cluster's own pods, which a fault may have cut off. Then it makes every kube-proxy synchronize twice, by adding
-// and deleting an unused Service. Without kube-proxy there is nothing to do.
-func (k *Kind) settle(ctx context.Context) (err error) {
+// and deleting an unused Service. Without kube-proxy there is nothing to do. It waits for the kube-proxies of a part's nodes.
+func (k *Kind) settle(ctx context.Context, p *part) (err error) {
 	if err := k.cluster.Running(ctx); err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (k *Kind) settle(ctx context.Context) (err error) {
 	if k.cluster.Spec.Proxy == "none" {
 		return nil
 	}
-	services := k.cluster.Client.CoreV1().Services(metav1.NamespaceDefault)
+	services := k.cluster.Client.CoreV1().Services(p.namespace)
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: settleName, Labels: map[string]string{runLabel: settleName}}}
 	service.Spec.Ports = []corev1.ServicePort{{Port: 9}}
 	remove := func(ctx context.Context) error {
@@ -58,16 +58,16 @@ func (k *Kind) settle(ctx context.Context) (err error) {
 		},
 		func() error { return remove(ctx) },
 	} {
-		if err := k.synchronized(ctx, touch); err != nil {
+		if err := k.synchronized(ctx, p, touch); err != nil {
 			return fmt.Errorf("service %s: %w", settleName, err)
 		}
 	}
 	return nil
 }
 
-// synchronized changes a Service and waits until every kube-proxy has synchronized after that.
-func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
-	before, err := k.lastSyncs(ctx)
+// synchronized changes a Service and waits until every kube-proxy of a part has synchronized after that.
+func (k *Kind) synchronized(ctx context.Context, p *part, touch func() error) error {
+	before, err := k.lastSyncs(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
 		return err
 	}
 	return k.cluster.WaitFor(ctx, limits.ProxySync, func(ctx context.Context) (string, error) {
-		now, err := k.lastSyncs(ctx)
+		now, err := k.lastSyncs(ctx, p)
 		if err != nil {
 			return "", err
 		}
@@ -90,9 +90,9 @@ func (k *Kind) synchronized(ctx context.Context, touch func() error) error {
 }
 
 // lastSyncs asks each kube-proxy for the time of its last synchronization, in seconds since 1970, by node.
-func (k *Kind) lastSyncs(ctx context.Context) (map[string]float64, error) {
+func (k *Kind) lastSyncs(ctx context.Context, p *part) (map[string]float64, error) {
 	syncs := map[string]float64{}
-	for _, node := range k.cluster.Nodes {
+	for _, node := range p.nodes {
 		text, err := k.proxyMetrics(ctx, node.Container)
 		if err != nil {
 			return nil, err

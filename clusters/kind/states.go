@@ -14,12 +14,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// followStates reports every node that is not ready, and every pending pod of the system.
-func (k *Kind) followStates(ctx context.Context, hear func(logs.Line)) error {
+// followStates reports every node of the lane that is not ready, and every pending pod of the system.
+func (c *cluster) followStates(ctx context.Context, hear func(logs.Line)) error {
 	tick := time.NewTicker(limits.StatesPoll)
 	defer tick.Stop()
 	for {
-		lines, _ := k.statesSoon(ctx) // a fault may cut off the API server for a while
+		lines, _ := c.statesSoon(ctx) // a fault may cut off the API server for a while
 		for _, line := range lines {
 			hear(line)
 		}
@@ -31,18 +31,18 @@ func (k *Kind) followStates(ctx context.Context, hear func(logs.Line)) error {
 	}
 }
 
-func (k *Kind) statesSoon(ctx context.Context) ([]logs.Line, error) {
+func (c *cluster) statesSoon(ctx context.Context) ([]logs.Line, error) {
 	ctx, cancel := context.WithTimeout(ctx, limits.Look)
 	defer cancel()
-	return k.states(ctx)
+	return c.states(ctx)
 }
 
-func (k *Kind) states(ctx context.Context) ([]logs.Line, error) {
-	nodes, err := k.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+func (c *cluster) states(ctx context.Context) ([]logs.Line, error) {
+	nodes, err := c.kind.cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("nodes: %w", err)
 	}
-	pods, err := k.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
+	pods, err := c.kind.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("pods: %w", err)
 	}
@@ -51,8 +51,11 @@ func (k *Kind) states(ctx context.Context) ([]logs.Line, error) {
 		lines = append(lines, logs.Line{Source: logs.SourceKubernetes, On: "cluster", Event: event, Line: line, Fields: fields})
 	}
 	for _, node := range nodes.Items {
-		if c := kubestatus.NodeReady(node); c.Status != corev1.ConditionTrue {
-			say(logs.NodeNotReady, fmt.Sprintf("node/%s NotReady: %s", node.Name, strings.TrimSpace(c.Message)), map[string]string{"reason": c.Reason})
+		if _, ours := c.on(node.Name); !ours {
+			continue
+		}
+		if r := kubestatus.NodeReady(node); r.Status != corev1.ConditionTrue {
+			say(logs.NodeNotReady, fmt.Sprintf("node/%s NotReady: %s", node.Name, strings.TrimSpace(r.Message)), map[string]string{"reason": r.Reason})
 		}
 	}
 	for _, pod := range pods.Items {

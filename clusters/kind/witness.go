@@ -17,14 +17,14 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// tables are the lists that kubectl get would print.
+// tables are the lists that kubectl get would print, with the lane's namespace for NAMESPACE.
 var tables = []struct{ title, path string }{
 	{"kubectl get nodes", "/api/v1/nodes"},
-	{"kubectl get pods", "/api/v1/namespaces/default/pods"},
-	{"kubectl get services", "/api/v1/namespaces/default/services"},
-	{"kubectl get endpointslices", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"},
+	{"kubectl get pods", "/api/v1/namespaces/NAMESPACE/pods"},
+	{"kubectl get services", "/api/v1/namespaces/NAMESPACE/services"},
+	{"kubectl get endpointslices", "/apis/discovery.k8s.io/v1/namespaces/NAMESPACE/endpointslices"},
 	{"kubectl get pods -n kube-system", "/api/v1/namespaces/kube-system/pods"},
-	{"kubectl get events", "/api/v1/namespaces/default/events"},
+	{"kubectl get events", "/api/v1/namespaces/NAMESPACE/events"},
 }
 
 // debugged is what the debug container runs: the first commands of an investigation.
@@ -43,9 +43,11 @@ func (c *cluster) Witness(ctx context.Context, pods []string) ([]clusters.Exhibi
 		all = append(all, clusters.Exhibit{Title: title, On: on, Text: text})
 	}
 	for _, t := range tables {
-		show(t.title, "cluster", limits.Look, func(ctx context.Context) (string, error) { return c.kind.table(ctx, t.path) })
+		show(t.title, "cluster", limits.Look, func(ctx context.Context) (string, error) {
+			return c.kind.table(ctx, strings.Replace(t.path, "NAMESPACE", c.namespace, 1))
+		})
 	}
-	for _, n := range c.kind.cluster.Nodes {
+	for _, n := range c.nodes {
 		show("kube-proxy's metrics", "node/"+n.Name, limits.Look, func(ctx context.Context) (string, error) {
 			text, err := c.kind.proxyMetrics(ctx, n.Container)
 			return only(text, "kubeproxy_"), err
@@ -123,7 +125,7 @@ func (k *Kind) corednsMetrics(ctx context.Context) (string, error) {
 
 // debug runs these commands in an ephemeral container of a pod, as kubectl debug does, and returns their output.
 func (c *cluster) debug(ctx context.Context, name string) (string, error) {
-	pods := c.kind.cluster.Client.CoreV1().Pods(metav1.NamespaceDefault)
+	pods := c.kind.cluster.Client.CoreV1().Pods(c.namespace)
 	pod, err := pods.Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return "", err

@@ -84,8 +84,8 @@ func TestWhenKubeProxyHasSynchronized(t *testing.T) {
 
 func TestTheOutsidesAddress(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(gateway(netip.MustParsePrefix("172.18.0.0/16")).String()).To(Equal("172.18.255.254"))
-	g.Expect(gateway(netip.MustParsePrefix("10.1.2.128/25")).String()).To(Equal("10.1.2.254"))
+	g.Expect(gateway(netip.MustParsePrefix("172.18.0.0/16"), 0).String()).To(Equal("172.18.255.254"))
+	g.Expect(gateway(netip.MustParsePrefix("10.1.2.128/25"), 0).String()).To(Equal("10.1.2.254"))
 }
 
 func TestWhatHasPodsIsPrepared(t *testing.T) {

@@ -77,6 +77,9 @@ func (l *Lab) Close(context.Context) error { return nil }
 // AtOnce is 0: as many as the machine bears.
 func (l *Lab) AtOnce() int { return 0 }
 
+// Whole is false: each lane has a cluster of its own.
+func (l *Lab) Whole([][]byte) bool { return false }
+
 // Versions of what the lab's clusters run.
 func (l *Lab) Versions(ctx context.Context) map[string]string {
 	versions := map[string]string{}

@@ -3,6 +3,8 @@ package clusterwide
 import (
 	"context"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/site"
 )
@@ -20,6 +22,11 @@ type DeletePods struct {
 // Validate refuses to delete everything.
 func (c *DeletePods) Validate() error {
 	return checkSelector(c.Namespace, c.Selector)
+}
+
+// WholeCluster is true of pods that are not in the default namespace.
+func (c DeletePods) WholeCluster() bool {
+	return c.Namespace != "" && c.Namespace != metav1.NamespaceDefault
 }
 
 // ApplyTo deletes them.

@@ -14,6 +14,9 @@ import (
 // NotReady. Running pods keep running; new pods get no network.
 type NoCNI struct{}
 
+// WholeCluster is true: it changes all nodes.
+func (NoCNI) WholeCluster() bool { return true }
+
 // ApplyTo changes all nodes and waits for their kubelets.
 func (*NoCNI) ApplyTo(ctx context.Context, s *site.Scope) error {
 	return onKubelets(ctx, s, "cni-config-away", &faults.CNIConfigAway{}, false)
@@ -30,6 +33,9 @@ func (*NoCNI) ReadFrom(ctx context.Context, s *site.Scope) (map[string]float64, 
 // InstallCNI writes the configuration that no-cni has hidden, as installing a CNI plugin does, and waits until the nodes are Ready.
 // Undoing it removes the configuration again.
 type InstallCNI struct{}
+
+// WholeCluster is true: it changes all nodes.
+func (InstallCNI) WholeCluster() bool { return true }
 
 // ApplyTo changes all nodes and waits for their kubelets.
 func (*InstallCNI) ApplyTo(ctx context.Context, s *site.Scope) error {

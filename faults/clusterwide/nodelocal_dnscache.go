@@ -19,23 +19,24 @@ type NodeLocalDNSCache struct{}
 const (
 	upstreamNamespace = "kube-system"
 	upstreamName      = "kube-dns-upstream"
-	upstream          = `{"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "` + upstreamNamespace + `", "name": "` + upstreamName + `"},
+	upstream          = `{"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "` + upstreamNamespace + `", "name": %q},
 		"spec": {"selector": {"k8s-app": "kube-dns"}, "ports": [
 			{"name": "dns", "protocol": "UDP", "port": 53}, {"name": "dns-tcp", "protocol": "TCP", "port": 53}]}}`
 )
 
 // ApplyTo adds the Service, and then the cache of each node.
 func (*NodeLocalDNSCache) ApplyTo(ctx context.Context, s *site.Scope) error {
-	if err := s.Object(ctx, []byte(upstream)); err != nil {
+	name := s.Unique(upstreamName)
+	if err := s.Object(ctx, fmt.Appendf(nil, upstream, name)); err != nil {
 		return err
 	}
-	text, err := s.Cluster.Object(ctx, "Service", upstreamNamespace, upstreamName)
+	text, err := s.Cluster.Object(ctx, "Service", upstreamNamespace, name)
 	if err != nil {
 		return err
 	}
 	var service struct{ Spec struct{ ClusterIP string } }
 	if err := json.Unmarshal(text, &service); err != nil {
-		return fmt.Errorf("service %s: %w", upstreamName, err)
+		return fmt.Errorf("service %s: %w", name, err)
 	}
 	nodes, err := s.Cluster.Resolve("nodes")
 	if err != nil {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +25,13 @@ import (
 // lane is one cluster going through the phases.
 type lane struct {
 	*engine
-	variant *scenario.Variant
-	name    string
-	phases  []plan.Phase
+	// Scenario is the engine's, as it is in the lane's part of a cluster that lanes share.
+	Scenario *scenario.Scenario
+	variant  *scenario.Variant
+	name     string
+	phases   []plan.Phase
+	// whole means that the lane has the whole of such a cluster.
+	whole bool
 
 	site  *site.Site
 	phase string
@@ -75,7 +80,7 @@ func (l *lane) create(ctx context.Context) (clusters.Cluster, error) {
 	l.status(l.name, "making the cluster")
 	return l.Provider.Create(ctx, clusters.Spec{
 		Run: l.state.ID, Env: l.state.Env(), Name: l.name, Nodes: l.Scenario.Topology.Nodes, PodNetwork: l.Scenario.Topology.PodNetwork,
-		Proxy: l.Proxy, Workload: l.Scenario.WorkloadOf(l.variant), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
+		Whole: l.whole, Proxy: l.Proxy, Workload: l.Scenario.WorkloadOf(l.variant), Logs: l.logs(), Progress: func(doing string) { l.status(l.name, doing) },
 		Note: func(text string) { l.add(history.Event{Kind: history.KindNote, Text: text}) },
 	})
 }
@@ -102,7 +107,7 @@ func (l *lane) live(ctx context.Context) (err error) {
 			cancel()
 		}
 	}()
-	if err := errors.Join(l.note(ctx, l.name, cluster), l.openProbes(ctx)); err != nil {
+	if err := errors.Join(l.adapt(cluster), l.note(ctx, l.name, cluster), l.openProbes(ctx)); err != nil {
 		return err
 	}
 	defer l.follow(ctx)()
@@ -120,6 +125,30 @@ func (l *lane) live(ctx context.Context) (err error) {
 		return err
 	}
 	l.compareFingerprints(ctx)
+	return nil
+}
+
+// adapt loads the scenario again as it is in the lane's part of a cluster.
+func (l *lane) adapt(cluster clusters.Cluster) error {
+	part, ok := cluster.(clusters.Part)
+	if !ok {
+		return nil
+	}
+	adapted := part.Adapt(l.Source)
+	if bytes.Equal(adapted, l.Source) {
+		return nil
+	}
+	s, err := l.Load(adapted)
+	if err != nil {
+		return fmt.Errorf("the scenario in %s: %w", l.name, err)
+	}
+	l.Scenario = s
+	l.variant = &s.Variants[slices.IndexFunc(s.Variants, func(v scenario.Variant) bool { return v.ID == l.variant.ID })]
+	for _, other := range l.plan(s, l.variant) {
+		if other.name == l.name {
+			l.phases = other.phases
+		}
+	}
 	return nil
 }
 

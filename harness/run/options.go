@@ -5,6 +5,7 @@ package run
 import (
 	"context"
 	"io"
+	"reflect"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -12,13 +13,16 @@ import (
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/harness/site"
 )
 
 // Options are how to run a scenario.
 type Options struct {
 	Scenario *scenario.Scenario
 	// Source is the text of the scenario's file, which is kept in the run folder.
-	Source   []byte
+	Source []byte
+	// Load loads such a text, as a lane has it that has only a part of a cluster.
+	Load     func(source []byte) (*scenario.Scenario, error)
 	Provider clusters.Provider
 	// Agent is the path of the program relapse-agent.
 	Agent string
@@ -58,6 +62,20 @@ type Options struct {
 
 	// createHistory creates the file of the history; nil means on the disk. It is for tests of a disk that is full.
 	createHistory func(path string) (history.File, error)
+}
+
+// Whole says if the scenario changes what belongs to the whole of a cluster that lanes share, so that no other lane can run meanwhile.
+func (o Options) Whole() bool {
+	whole := false
+	for _, objects := range o.Scenario.Objects() {
+		whole = whole || o.Provider.Whole(objects.JSON)
+	}
+	scenario.Walk("", o.Scenario, func(_ string, value reflect.Value, _ reflect.StructField) {
+		if change, ok := value.Interface().(site.WholeCluster); ok && change.WholeCluster() {
+			whole = true
+		}
+	})
+	return whole
 }
 
 // Limit is a number of things that may be done at once. A *semaphore.Weighted is one.

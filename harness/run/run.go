@@ -203,17 +203,18 @@ func (e *engine) onHost(ctx context.Context) error {
 	return errors.Join(host.Close(), e.state.Close())
 }
 
-// lanes runs all lanes: side by side, but those that change the host one by one, when the others are done, because labs share
-// the host.
+// lanes runs all lanes: side by side, but those that change the host or a cluster that lanes share one by one, when the others are done.
 func (e *engine) lanes(ctx context.Context) {
 	var together, alone []*lane
+	whole := e.Whole()
 	for i := range e.Scenario.Variants {
 		v := &e.Scenario.Variants[i]
 		if _, skipped := e.facts.Skipped[v.ID]; skipped {
 			continue
 		}
-		for _, l := range e.plan(v) {
-			if v.HostChanges || e.PauseAt != "" {
+		for _, l := range e.plan(e.Scenario, v) {
+			l.whole = whole
+			if v.HostChanges || whole || e.PauseAt != "" {
 				alone = append(alone, l)
 			} else {
 				together = append(together, l)
@@ -251,11 +252,11 @@ func (e *engine) slot(ctx context.Context) (leave func()) {
 	return func() { e.Slots.Release(1) }
 }
 
-// plan makes the lanes of a variant.
-func (e *engine) plan(v *scenario.Variant) []*lane {
+// plan makes the lanes of a variant of the scenario.
+func (e *engine) plan(s *scenario.Scenario, v *scenario.Variant) []*lane {
 	var lanes []*lane
-	for _, l := range plan.Lanes(e.Scenario, v, plan.Repaired(v, e.offered)) {
-		lanes = append(lanes, &lane{engine: e, variant: v, name: l.Name, phases: l.Phases})
+	for _, l := range plan.Lanes(s, v, plan.Repaired(v, e.offered)) {
+		lanes = append(lanes, &lane{engine: e, Scenario: s, variant: v, name: l.Name, phases: l.Phases})
 	}
 	return lanes
 }

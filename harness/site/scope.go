@@ -36,6 +36,14 @@ func (s *Scope) PushFunc(what string, undo func(context.Context) error) error {
 	return s.undo.PushFunc(what, undo)
 }
 
+// Unique returns a name for an object outside of the default namespace, which the clusters of other lanes may have too.
+func (s *Scope) Unique(name string) string {
+	if part, ok := s.Cluster.(clusters.Part); ok {
+		return part.Unique(name)
+	}
+	return name
+}
+
 // At makes a change at places, at all of them at once. A step makes at most one change at a place.
 func (s *Scope) At(ctx context.Context, places []string, name string, config any) error {
 	text, err := json.Marshal(config)

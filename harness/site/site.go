@@ -24,6 +24,12 @@ type ClusterChange interface {
 	ApplyTo(ctx context.Context, s *Scope) error
 }
 
+// WholeCluster is a change that may alter what belongs to all lanes of a cluster that they share.
+type WholeCluster interface {
+	// WholeCluster says if it does.
+	WholeCluster() bool
+}
+
 // ClusterReporter is a change to the cluster as a whole that reports numbers that prove that it is in effect.
 type ClusterReporter interface {
 	// ReadFrom reads while the change is applied.

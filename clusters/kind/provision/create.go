@@ -10,6 +10,9 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/relapse-k8s/relapse/clusters/agent/containers"
 	"github.com/relapse-k8s/relapse/clusters/agent/guard"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
@@ -87,6 +90,7 @@ func (m *maker) make(ctx context.Context) error {
 		{"asking the engine about the nodes", m.find},
 		{"setting the nodes' resolver", m.setResolver},
 		{"loading images into the nodes", m.loadAll},
+		{"keeping CoreDNS on the control plane", m.keepCoreDNS},
 		{"installing the CNI " + m.Spec.CNI, m.install},
 		{"waiting until it is ready", m.ready},
 	} {
@@ -173,6 +177,16 @@ func (m *maker) loadAll(ctx context.Context) error {
 		archives = append(slices.Clone(archives), own)
 	}
 	return m.Load(ctx, archives...)
+}
+
+// keepCoreDNS leaves the workers to scenarios.
+func (m *maker) keepCoreDNS(ctx context.Context) error {
+	if len(m.Nodes) < 3 {
+		return nil
+	}
+	const patch = `{"spec": {"template": {"spec": {"nodeSelector": {"node-role.kubernetes.io/control-plane": ""}}}}}`
+	_, err := m.Client.AppsV1().Deployments("kube-system").Patch(ctx, "coredns", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
+	return err
 }
 
 func (m *maker) install(ctx context.Context) error {

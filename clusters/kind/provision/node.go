@@ -103,7 +103,7 @@ func order(handles []nodes.Node, name string) ([]Node, error) {
 // rank is a node's position: kind calls workers NAME-worker, NAME-worker2 and so on.
 func rank(n Node, name string) int {
 	if n.Role == constants.ControlPlaneNodeRoleValue {
-		return maxNodes + 1
+		return MaxNodes + 1
 	}
 	number, err := strconv.Atoi(strings.TrimPrefix(n.Container, name+"-worker"))
 	if err != nil {

@@ -34,8 +34,9 @@ const (
 type Spec struct {
 	// Name of the cluster: a DNS label that starts with relapse.
 	Name string
-	// Nodes is the number of nodes, 1 to 9. With 1, the control plane is node-1. With more, node-1 and so on are workers, and the last one
-	// is the control plane. Pods may run on the control plane too.
+	// Nodes is the number of nodes, 1 to MaxNodes. With 1, the control plane is node-1. With more, node-1 and so on are workers, and the last
+	// one is the control plane. Pods may run on the control plane too. With two workers or more CoreDNS runs only there, because faults belong
+	// to the workers.
 	Nodes int
 	// Proxy is kube-proxy's mode: iptables, nftables, ipvs or none.
 	Proxy string
@@ -87,7 +88,8 @@ type Cluster struct {
 }
 
 const (
-	maxNodes = 9
+	// MaxNodes are the control plane and two workers for each of a dozen lanes.
+	MaxNodes = 25
 	// maxName leaves room for -control-plane in a host's name.
 	maxName = 49
 )
@@ -131,8 +133,8 @@ func (s Spec) Check() error {
 		errs = append(errs, fmt.Errorf("invalid --name %q: must be lower case letters, digits and dashes, at most %d characters",
 			strings.TrimPrefix(s.Name, undo.Prefix+"-"), maxName-len(undo.Prefix+"-")))
 	}
-	if s.Nodes < 0 || s.Nodes > maxNodes {
-		errs = append(errs, fmt.Errorf("invalid --nodes %d: must be 1 to %d", s.Nodes, maxNodes))
+	if s.Nodes < 0 || s.Nodes > MaxNodes {
+		errs = append(errs, fmt.Errorf("invalid --nodes %d: must be 1 to %d", s.Nodes, MaxNodes))
 	}
 	if s.Proxy != "" && !slices.Contains(proxies, s.Proxy) {
 		errs = append(errs, fmt.Errorf("invalid --proxy %q: must be one of %s", s.Proxy, strings.Join(proxies, ", ")))

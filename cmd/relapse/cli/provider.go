@@ -39,8 +39,9 @@ type clusterFlags struct {
 // needed is what the scenarios of a run require of a cluster.
 type needed struct {
 	proxy string
-	nodes int
-	out   string
+	// nodes is how many a lane needs, and lanes is how many can run at once.
+	nodes, lanes int
+	out          string
 	// command is the command line that starts this run again.
 	command []string
 	tell    func(doing string)
@@ -182,9 +183,9 @@ func (f *clusterFlags) kindProvider(ctx context.Context, n needed) (clusters.Pro
 	f.bin = bin
 	name, _ := f.onKind()
 	provider := kind.New(kind.Options{
-		Bin: bin, Cluster: name, Command: n.command, Logs: filepath.Join(n.out, "clusters"), AnyObject: f.anyObject,
+		Bin: bin, Cluster: name, Command: n.command, Logs: filepath.Join(n.out, "clusters"), AnyObject: f.anyObject, NodesEach: n.nodes,
 		Spec: provision.Spec{
-			Nodes: n.nodes, Proxy: n.proxy, CNI: f.cni, Image: f.image, Archives: archives, AllowEgress: f.allowEgress, Progress: n.tell,
+			Nodes: kind.Nodes(n.lanes, n.nodes), Proxy: n.proxy, CNI: f.cni, Image: f.image, Archives: archives, AllowEgress: f.allowEgress, Progress: n.tell,
 		},
 	})
 	err = provider.Open(ctx)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/kind"
 	"github.com/relapse-k8s/relapse/cmd/relapse/catalogue"
 	"github.com/relapse-k8s/relapse/cmd/relapse/session"
 	"github.com/relapse-k8s/relapse/cmd/relapse/suite"
@@ -59,9 +60,9 @@ func newRun() *cobra.Command {
 		Short: "Run scenarios and write their reports",
 		Long: `Run takes a scenario through its phases: baseline, fault, each remedy and its
 withdrawal, controls, restored. Each remedy and each control is a lane: it goes
-through the phases in a lab of its own, in parallel to the others. On kind, lanes
-run one after another, each with its own workload. If you are not root, the run
-takes place in a user namespace.
+through the phases in a lab of its own, in parallel to the others. On kind, each
+has workers and a namespace of its own in one cluster. If you are not root, the
+run takes place in a user namespace.
 
 Everything that was seen is kept in a run folder: history.jsonl, evidence/,
 verdict.json, report.html, junit.xml. OUT/latest/ID links to the last one; OUT is
@@ -121,7 +122,7 @@ two differ and the scenario does not explain why, the exit code is 1.
 	flags.BoolVar(&f.all, "all", false, "run all scenarios")
 	flags.StringSliceVar(&f.labels, "label", nil, "run only scenarios with this `label` or layer, also of\nthose that you name; if repeated, with any of them")
 	flags.StringVar(&f.agreeWith, "agree-with", "", "compare with this earlier run, suite, or `folder` of\nrun folders, as relapse agree does")
-	flags.IntVar(&f.jobs, "jobs", suite.Lanes(), "how many lanes run at a time in a suite")
+	flags.IntVar(&f.jobs, "jobs", suite.Lanes(), "how many lanes run at a time in a suite; on kind also in\na run, but by default at most "+fmt.Sprint(kind.Lanes()))
 	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions(proxies, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pause-at", completeFrom((*scenario.Scenario).Phases))
 	_ = c.RegisterFlagCompletionFunc("variant", completeFrom(variants))
@@ -163,7 +164,7 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 		return err
 	}
 	f.chooseSeed()
-	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: s.Topology.Nodes, out: f.out, command: f.command(name), tell: f.tell(c)})
+	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: s.Topology.Nodes, lanes: f.lanes(c, s), out: f.out, command: f.command(name), tell: f.tell(c)})
 	if err != nil {
 		return err
 	}
@@ -193,6 +194,26 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 		return coded{exitCode(outcome), err}
 	}
 	return byOutcome(outcome)
+}
+
+// lanes is how many lanes of the scenarios run side by side on a cluster that they share.
+func (f *runFlags) lanes(c *cobra.Command, list ...*scenario.Scenario) int {
+	n := 0
+	for _, s := range list {
+		for i := range s.Variants {
+			v := &s.Variants[i]
+			if len(f.variants) == 0 || slices.Contains(f.variants, v.ID) {
+				n += len(plan.Lanes(s, v, false))
+			}
+		}
+	}
+	if f.pauseAt != "" {
+		return 1
+	}
+	if c.Flags().Changed("jobs") {
+		return min(n, f.jobs)
+	}
+	return min(n, kind.Lanes())
 }
 
 // others finds the runs to compare with. They are looked up before anything runs, so that no run is compared with itself.

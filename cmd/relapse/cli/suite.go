@@ -58,7 +58,7 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 	for _, one := range list {
 		nodes = max(nodes, one.scenario.Topology.Nodes)
 	}
-	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: nodes, out: f.out, command: f.suiteCommand(args), tell: f.tell(c)})
+	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: nodes, lanes: f.lanes(c, wanted...), out: f.out, command: f.suiteCommand(args), tell: f.tell(c)})
 	if err != nil {
 		return err
 	}

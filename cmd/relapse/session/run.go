@@ -13,11 +13,15 @@ import (
 	"github.com/relapse-k8s/relapse/harness/run"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/harness/scenario/load"
 )
 
 // Run runs a scenario, judges what happened, and makes OUT/latest/ID a link to the run folder, whose path it returns. The path is empty if
 // there was no run. Beside an error there may be a verdict, which is then not a pass.
 func Run(ctx context.Context, o run.Options, cat scenario.Catalogues) (dir string, verdict judge.Verdict, err error) {
+	o.Load = func(source []byte) (*scenario.Scenario, error) {
+		return load.Named(o.Scenario.Metadata.ID, source, cat)
+	}
 	dir, err = run.Run(ctx, o)
 	if dir == "" {
 		return "", judge.Verdict{Outcome: judge.Inconclusive}, err

@@ -21,7 +21,7 @@ func order(runs []run.Options) []int {
 		list[i] = i
 	}
 	slices.SortStableFunc(list, func(a, b int) int {
-		first, second := runs[a].Scenario.Topology.Exclusive, runs[b].Scenario.Topology.Exclusive
+		first, second := exclusive(runs[a]), exclusive(runs[b])
 		if first != second {
 			return cmp.Compare(map[bool]int{true: 1}[first], map[bool]int{true: 1}[second])
 		}
@@ -29,6 +29,9 @@ func order(runs []run.Options) []int {
 	})
 	return list
 }
+
+// exclusive says if a run must have the machine or the cluster for itself.
+func exclusive(o run.Options) bool { return o.Scenario.Topology.Exclusive || o.Whole() }
 
 // work is how many attempts all lanes of a run make.
 func work(o run.Options) int {
@@ -58,7 +61,7 @@ func InTurns(ctx context.Context, jobs int, runs []run.Options, one func(i int, 
 	go turns.making.watch(watching)
 	var all sync.WaitGroup
 	for _, i := range order(runs) {
-		turn := turns.next(ctx, runs[i].Scenario.Topology.Exclusive)
+		turn := turns.next(ctx, exclusive(runs[i]))
 		all.Go(func() {
 			defer turn.over()
 			o := runs[i]
