@@ -147,8 +147,8 @@ type Orchestrated interface {
 
 // Renewed is a cluster whose own pods may be replaced during a scenario, as CoreDNS's are when they are deleted.
 type Renewed interface {
-	// Renewed says for the report which pods were replaced, or nothing, and which differences of nodes follow from that: the new pods
-	// have other addresses and links.
+	// Renewed says for the report which pods were replaced, or nothing, and which differences of nodes follow from that, or nil: the new pods
+	// have other addresses and links. What other lanes of the cluster did can be among them.
 	Renewed(ctx context.Context) (what string, follows func(difference string) bool, err error)
 }
 

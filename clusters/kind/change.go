@@ -3,6 +3,8 @@ package kind
 import (
 	"context"
 	"fmt"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 )
 
 // Apply creates or replaces an object, as kubectl apply does. It returns when the object's pods run and have agents. It does not wait for
@@ -24,13 +26,13 @@ func (c *cluster) Apply(ctx context.Context, text []byte) error {
 	if err := c.mustBeKept(object); err != nil {
 		return err
 	}
-	_, err = c.objects.apply(ctx, text)
+	_, err = c.objects.Apply(ctx, text)
 	return err
 }
 
 // Object returns an object as the cluster has it.
 func (c *cluster) Object(ctx context.Context, kind, namespace, name string) ([]byte, error) {
-	return c.objects.get(ctx, kind, namespace, name)
+	return c.objects.Get(ctx, kind, namespace, name)
 }
 
 // Keep records the current state of an object. If no workload created the object, the record is on the cluster, because the object
@@ -38,8 +40,8 @@ func (c *cluster) Object(ctx context.Context, kind, namespace, name string) ([]b
 func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(context.Context) error, error) {
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	object := named{kind, namespace, name}
-	foreign, err := c.objects.foreign(ctx, kind, namespace, name)
+	object := kubeobjects.Ref{Kind: kind, Namespace: namespace, Name: name}
+	foreign, err := c.objects.Foreign(ctx, kind, namespace, name)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 	former := c.given[key(kind, namespace, name)]
 	c.mu.Unlock()
 	if foreign || former == nil {
-		if former, err = c.objects.get(ctx, kind, namespace, name); err != nil {
+		if former, err = c.objects.Get(ctx, kind, namespace, name); err != nil {
 			return nil, err
 		}
 	}
@@ -64,7 +66,7 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 		case former == nil:
 			return c.Delete(ctx, kind, namespace, name)
 		case foreign:
-			_, err := c.objects.apply(ctx, former)
+			_, err := c.objects.Apply(ctx, former)
 			return err
 		}
 		return c.Apply(ctx, former)
@@ -72,10 +74,10 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 }
 
 // mustBeKept refuses to change an object that no workload created and that nothing would restore.
-func (c *cluster) mustBeKept(object named) error {
+func (c *cluster) mustBeKept(object kubeobjects.Ref) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.kept[key(object.kind, object.namespace, object.name)] {
+	if !c.kept[key(object.Kind, object.Namespace, object.Name)] {
 		return fmt.Errorf("%s belongs to the cluster and was not kept before this change", object)
 	}
 	return nil
@@ -85,12 +87,12 @@ func (c *cluster) mustBeKept(object named) error {
 func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
-	foreign, err := c.objects.foreign(ctx, kind, namespace, name)
+	foreign, err := c.objects.Foreign(ctx, kind, namespace, name)
 	if err == nil && foreign {
-		err = c.mustBeKept(named{kind, namespace, name})
+		err = c.mustBeKept(kubeobjects.Ref{Kind: kind, Namespace: namespace, Name: name})
 	}
 	if err == nil {
-		err = c.objects.remove(ctx, kind, namespace, name)
+		err = c.objects.Remove(ctx, kind, namespace, name)
 	}
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package kind
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,6 +16,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 	"github.com/relapse-k8s/relapse/clusters/local"
 	"github.com/relapse-k8s/relapse/clusters/outside"
@@ -27,7 +28,7 @@ type cluster struct {
 
 	kind    *Kind
 	spec    clusters.Spec
-	objects *objects
+	objects *kubeobjects.Client
 	// run is the value of the label of all that this workload consists of.
 	run     string
 	prepare *preparer
@@ -100,7 +101,7 @@ func (c *cluster) takeDown(ctx context.Context) error {
 func (k *Kind) workload(spec clusters.Spec, p *part) *cluster {
 	run := p.Unique(spec.Run)
 	return &cluster{
-		part: p, kind: k, spec: spec, run: run, objects: k.objects.in(p.namespace), conns: map[string]*agent.Conn{}, pods: map[string]*corev1.Pod{},
+		part: p, kind: k, spec: spec, run: run, objects: k.objects.In(p.namespace), conns: map[string]*agent.Conn{}, pods: map[string]*corev1.Pod{},
 		addresses: map[netip.Addr]bool{}, given: map[string][]byte{}, kept: map[string]bool{},
 		prepare: &preparer{run: run, nodes: p.nodes[:min(spec.Nodes, len(p.nodes))], image: k.image, images: map[string]string{}, owners: map[string]string{}},
 	}
@@ -125,15 +126,18 @@ func (c *cluster) startOutside(ctx context.Context) (err error) {
 }
 
 func (c *cluster) dialNodes(ctx context.Context) error {
+	all, ctx := errgroup.WithContext(ctx)
 	for _, node := range c.nodes {
-		place := "node/" + node.Name
-		conn, err := c.kind.dial(ctx, node, place, c.spec.Run, "node")
-		if err != nil {
+		all.Go(func() error {
+			place := "node/" + node.Name
+			conn, err := c.kind.dial(ctx, node, place, c.spec.Run, "node")
+			if err == nil {
+				c.keep(place, conn)
+			}
 			return err
-		}
-		c.keep(place, conn)
+		})
 	}
-	return nil
+	return all.Wait()
 }
 
 // keep stores a place's agent. The previous one, of a pod that was replaced, is closed.
@@ -177,7 +181,7 @@ func (c *cluster) putOwn(ctx context.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
-	made, err := c.objects.apply(ctx, prepared)
+	made, err := c.objects.Apply(ctx, prepared)
 	if err != nil {
 		return err
 	}
@@ -192,35 +196,17 @@ func (c *cluster) putOwn(ctx context.Context, text []byte) error {
 
 // established waits until the API server has the objects of a new kind.
 func (c *cluster) established(ctx context.Context, made *unstructured.Unstructured) error {
-	if made.GetKind() != "CustomResourceDefinition" {
-		return nil
-	}
-	err := c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
-		there, err := c.objects.there(ctx, made.GetKind(), "", made.GetName())
-		if err != nil || there == nil {
-			return "", cmp.Or(err, fmt.Errorf("%s %s is gone", made.GetKind(), made.GetName()))
-		}
-		conditions, _, _ := unstructured.NestedSlice(there.Object, "status", "conditions")
-		for _, one := range conditions {
-			fields, _ := one.(map[string]any)
-			if fields["type"] == "Established" && fields["status"] == "True" {
-				return "", nil
-			}
-		}
-		return fmt.Sprintf("%s %s is not established", made.GetKind(), made.GetName()), nil
-	})
-	c.objects.mapper.Reset() // it knows only the kinds that there were
-	return err
+	return c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) { return c.objects.Established(ctx, made) })
 }
 
 // foreign says whether an object exists that no workload created.
-func (c *cluster) foreign(ctx context.Context, text []byte) (named, bool, error) {
-	object, _, err := c.objects.parse(text)
+func (c *cluster) foreign(ctx context.Context, text []byte) (kubeobjects.Ref, bool, error) {
+	object, _, err := c.objects.Parse(text)
 	if err != nil {
-		return named{}, false, err
+		return kubeobjects.Ref{}, false, err
 	}
-	foreign, err := c.objects.foreign(ctx, object.GetKind(), object.GetNamespace(), object.GetName())
-	return named{object.GetKind(), object.GetNamespace(), object.GetName()}, foreign, err
+	foreign, err := c.objects.Foreign(ctx, object.GetKind(), object.GetNamespace(), object.GetName())
+	return kubeobjects.Ref{Kind: object.GetKind(), Namespace: object.GetNamespace(), Name: object.GetName()}, foreign, err
 }
 
 // key names an object; in the default namespace it needs none.
@@ -244,6 +230,7 @@ func (c *cluster) dialPods(ctx context.Context) error {
 		return err
 	}
 	places := map[string]*corev1.Pod{}
+	all, dialing := errgroup.WithContext(ctx)
 	for i := range pods {
 		place := "pod/" + pods[i].Name
 		places[place] = &pods[i]
@@ -253,12 +240,18 @@ func (c *cluster) dialPods(ctx context.Context) error {
 		if known && old.UID == pods[i].UID {
 			continue
 		}
-		if err := c.dialPod(ctx, place, &pods[i]); err != nil {
-			return err
-		}
-		c.mu.Lock()
-		c.pods[place] = &pods[i]
-		c.mu.Unlock()
+		all.Go(func() error {
+			if err := c.dialPod(dialing, place, &pods[i]); err != nil {
+				return err
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.pods[place] = &pods[i]
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -328,7 +321,7 @@ func (c *cluster) close(ctx context.Context) error {
 	if c.outside != nil {
 		errs = append(errs, c.outside.End(ctx))
 	}
-	return errors.Join(append(errs, c.kind.takeAway(ctx, runLabel+"="+c.run), c.kind.restoreFormers(ctx), c.forget(ctx))...)
+	return errors.Join(append(errs, c.kind.takeAway(ctx, kubeobjects.RunLabel+"="+c.run), c.kind.restoreFormers(ctx), c.forget(ctx))...)
 }
 
 // forget deletes the workload's flows from the nodes' conntrack tables.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 )
 
 // Objects that no workload created belong to the cluster or to its other users. Before such an object is changed, its original is stored
@@ -24,15 +25,15 @@ const (
 )
 
 // keepFormer stores an object's current state, unless its state before an earlier change is stored already.
-func (k *Kind) keepFormer(ctx context.Context, object named, text []byte) error {
+func (k *Kind) keepFormer(ctx context.Context, object kubeobjects.Ref, text []byte) error {
 	kept := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:   fmt.Sprintf("former-%x", sha256.Sum224([]byte(object.String()))),
-			Labels: map[string]string{formerLabel: manager}, Annotations: map[string]string{formerOf: object.String()},
+			Labels: map[string]string{formerLabel: kubeobjects.Manager}, Annotations: map[string]string{formerOf: object.String()},
 		},
 		Data: map[string]string{formerText: string(text)},
 	}
-	_, err := k.cluster.Client.CoreV1().ConfigMaps(agents.Namespace).Create(ctx, kept, metav1.CreateOptions{FieldManager: manager})
+	_, err := k.cluster.Client.CoreV1().ConfigMaps(agents.Namespace).Create(ctx, kept, metav1.CreateOptions{FieldManager: kubeobjects.Manager})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("store the original of %s: %w", object, err)
 	}
@@ -52,7 +53,7 @@ func (k *Kind) restoreFormers(ctx context.Context) error {
 	kept, err := k.keptFormers(ctx)
 	errs := []error{err}
 	for _, one := range kept {
-		if _, err := k.objects.apply(ctx, []byte(one.Data[formerText])); err != nil {
+		if _, err := k.objects.Apply(ctx, []byte(one.Data[formerText])); err != nil {
 			errs = append(errs, fmt.Errorf("restore %s: %w", one.Annotations[formerOf], err))
 			continue
 		}

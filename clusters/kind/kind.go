@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/relapse-k8s/relapse/clusters/offers"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +28,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/images"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
 	"github.com/relapse-k8s/relapse/clusters/kind/cni"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/local"
 )
@@ -60,7 +63,7 @@ type Kind struct {
 	log *os.File
 
 	cluster *provision.Cluster
-	objects *objects
+	objects *kubeobjects.Client
 	// lock is for who has what of the cluster, and for making and deleting it.
 	lock *semaphore.Weighted
 	// all is the whole cluster, and parts are what lanes that run side by side have of it. Given is closed when a part is given back.
@@ -97,7 +100,7 @@ func (k *Kind) AtOnce() int {
 
 // Whole is true if an object is not in the default namespace, for which each lane has one of its own.
 func (k *Kind) Whole(given [][]byte) bool {
-	return slices.ContainsFunc(given, func(text []byte) bool { return !k.objects.inDefault(text) })
+	return slices.ContainsFunc(given, func(text []byte) bool { return !k.objects.InDefault(text) })
 }
 
 // Open makes the cluster, or opens the existing one, and starts agents on its nodes.
@@ -162,7 +165,7 @@ func (k *Kind) prepare(ctx context.Context) (err error) {
 			k.dirty = err.Error()
 		}
 	}()
-	if k.objects, err = newObjects(k.cluster.Config); err != nil {
+	if k.objects, err = kubeobjects.New(k.cluster.Config); err != nil {
 		return err
 	}
 	k.all = &part{nodes: k.cluster.Nodes, namespace: metav1.NamespaceDefault}
@@ -208,14 +211,21 @@ func (k *Kind) install(ctx context.Context) error {
 		return err
 	}
 	k.all.agents = map[string]*agent.Conn{}
+	var mu sync.Mutex
+	all, ctx := errgroup.WithContext(ctx)
 	for _, node := range k.cluster.Nodes {
-		conn, err := k.dial(ctx, node, "node/"+node.Name, "cluster", "node")
-		if err != nil {
-			return err
-		}
-		k.all.agents["node/"+node.Name] = conn
+		all.Go(func() error {
+			conn, err := k.dial(ctx, node, "node/"+node.Name, "cluster", "node")
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			k.all.agents["node/"+node.Name] = conn
+			return nil
+		})
 	}
-	return nil
+	return all.Wait()
 }
 
 // hangUp ends the agents that outlive lanes, and the control plane's outside host.
@@ -231,7 +241,7 @@ func (k *Kind) hangUp(ctx context.Context) error {
 
 // uninstall deletes the agents and their namespace. The namespace is kept if it holds originals that are not restored yet.
 func (k *Kind) uninstall(ctx context.Context) error {
-	if err := errors.Join(k.restoreFormers(ctx), k.takeAway(ctx, runLabel+"="+partsValue)); err != nil {
+	if err := errors.Join(k.restoreFormers(ctx), k.takeAway(ctx, kubeobjects.RunLabel+"="+partsValue)); err != nil {
 		return err
 	}
 	return agents.Uninstall(ctx, k.cluster.Client)
@@ -321,18 +331,23 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 // Versions of what the cluster runs.
 func (k *Kind) Versions(ctx context.Context) map[string]string {
 	versions := map[string]string{"cni": k.cluster.Spec.CNI}
+	if plugin, err := cni.Find(k.cluster.Spec.CNI); err == nil && plugin.Published != nil {
+		versions["cni"] += " " + plugin.Published.Version
+	}
 	maps.Copy(versions, k.image.Programs())
 	if server, err := k.cluster.Client.Discovery().ServerVersion(); err == nil {
 		versions["kubernetes"] = server.GitVersion
-		versions["kube-proxy"] = server.GitVersion
+		if k.cluster.Spec.Proxy != "none" {
+			versions["kube-proxy"] = server.GitVersion
+		}
 	}
-	maps.Copy(versions, k.objects.imageVersions(ctx))
+	maps.Copy(versions, k.objects.ImageVersions(ctx))
 	return versions
 }
 
 // Differences says where such a cluster is not one in production.
 func (k *Kind) Differences() []string {
-	return []string{
+	differences := []string{
 		"Nodes are containers on this machine's one kernel: nf_conntrack_max, the conntrack hash table and neighbour limits are common to them.",
 		"Containers with the image relapse, nginx, haproxy or envoy run relapse's own image, put together from this machine's files; their programs are children of a supervisor, which restart-container and the log readers speak to. A rollout would make new pods. All other images are the real ones.",
 		"Pods get their node by a nodeSelector, in turn as in the lab, so that a scenario finds them on the expected nodes.",
@@ -342,4 +357,8 @@ func (k *Kind) Differences() []string {
 		"If lanes run side by side, each has workers and a namespace of its own. Services that scenarios put at 10.96.0.X are then at 10.96.LANE.X, every kube-proxy has the rules for all lanes' Services, and CoreDNS runs on the control plane.",
 		"A changed dnsConfig rewrites the pod's resolv.conf in place, where a cluster would make new pods.",
 	}
+	if k.cluster != nil {
+		differences = append(differences, k.cluster.Notes...)
+	}
+	return differences
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/fingerprint"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 )
 
@@ -139,13 +140,13 @@ func (p *part) local(namespace string) string {
 	return namespace
 }
 
-// partsValue is the value of runLabel of the parts' namespaces.
+// partsValue is the value of kubeobjects.RunLabel of the parts' namespaces.
 const partsValue = "parts"
 
 // divide makes the parts and their namespaces, unless CoreDNS is on a worker of a cluster that others made: a fault there would be one for
 // all.
 func (k *Kind) divide(ctx context.Context) error {
-	k.all, k.parts = parts(k.cluster.Nodes, k.NodesEach)
+	_, k.parts = parts(k.cluster.Nodes, k.NodesEach)
 	pods, err := k.systemPods(ctx)
 	if err != nil {
 		return err
@@ -158,8 +159,8 @@ func (k *Kind) divide(ctx context.Context) error {
 		}
 	}
 	for _, p := range k.parts {
-		space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.namespace, Labels: map[string]string{runLabel: partsValue}}}
-		_, err := k.cluster.Client.CoreV1().Namespaces().Create(ctx, space, metav1.CreateOptions{FieldManager: manager})
+		space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.namespace, Labels: map[string]string{kubeobjects.RunLabel: partsValue}}}
+		_, err := k.cluster.Client.CoreV1().Namespaces().Create(ctx, space, metav1.CreateOptions{FieldManager: kubeobjects.Manager})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/readers"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision/kindtest"
 	"github.com/relapse-k8s/relapse/clusters/limits"
@@ -79,7 +80,7 @@ func TestWorkloadsOnACluster(t *testing.T) {
 		g.Expect(restore(ctx)).To(Succeed())
 		restored, err = configMaps.Get(ctx, "coredns", metav1.GetOptions{})
 		g.Expect(restored.Data, err).To(Equal(before.Data))
-		g.Expect(restored.Labels).NotTo(HaveKey(runLabel), "it is the cluster's own")
+		g.Expect(restored.Labels).NotTo(HaveKey(kubeobjects.RunLabel), "it is the cluster's own")
 		g.Expect(c.Apply(ctx, []byte(other))).To(Succeed(), "and it is never undone")
 		remove, err := c.Keep(ctx, "Service", metav1.NamespaceDefault, "added")
 		g.Expect(err).NotTo(HaveOccurred())

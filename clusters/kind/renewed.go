@@ -88,5 +88,8 @@ func (c *cluster) Renewed(ctx context.Context) (string, func(string) bool, error
 	if what != "" {
 		what += ": they have other addresses and links, which the comparison of the nodes leaves out, and the rules of kube-proxy with them"
 	}
+	if what == "" {
+		return "", nil, err
+	}
 	return what, podNetwork.MatchString, err
 }

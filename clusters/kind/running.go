@@ -14,6 +14,8 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/kind/kubestatus"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 	"github.com/relapse-k8s/relapse/clusters/podtemplate"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 )
 
 // running waits until the workload has the pods that it should have, all running and with an address. Pods of jobs may have ended.
@@ -35,7 +37,7 @@ func (c *cluster) ready(ctx context.Context) error {
 
 // look lists the workload's pods, without those that have done their work, and says what is missing.
 func (c *cluster) look(ctx context.Context, trouble func(corev1.Pod) string) (pods []corev1.Pod, missing string, err error) {
-	list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: runLabel + "=" + c.run})
+	list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: kubeobjects.RunLabel + "=" + c.run})
 	if err != nil {
 		return nil, "", err
 	}
@@ -95,7 +97,7 @@ func (c *cluster) wanted(ctx context.Context) (map[string]want, error) {
 		if _, ok := podtemplate.Path(object.GetAPIVersion(), object.GetKind()); !ok {
 			continue
 		}
-		there, err := c.objects.there(ctx, object.GetKind(), object.GetNamespace(), object.GetName())
+		there, err := c.objects.There(ctx, object.GetKind(), object.GetNamespace(), object.GetName())
 		if err != nil {
 			return nil, err
 		}

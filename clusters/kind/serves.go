@@ -8,12 +8,15 @@ import (
 	"strings"
 
 	registry "github.com/google/go-containerregistry/pkg/name"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
 	"github.com/relapse-k8s/relapse/clusters/images"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 	"github.com/relapse-k8s/relapse/clusters/podtemplate"
 )
@@ -51,45 +54,53 @@ func (k *Kind) serves(ctx context.Context) (err error) {
 	if err := errors.Join(c.applyAll(ctx), c.dialPods(ctx)); err != nil {
 		return err
 	}
+	all, checking := errgroup.WithContext(ctx)
 	for place, conn := range c.conns {
-		good := 0
-		err := k.cluster.WaitFor(ctx, limits.Reach, func(ctx context.Context) (string, error) {
-			if _, err := netconf.Reach.Call(ctx, conn, checkName+".default.svc.cluster.local:80", nil); err != nil {
-				good = 0
-				return "", err
+		all.Go(func() error {
+			if err := k.reaches(checking, conn); err != nil {
+				return fmt.Errorf("%s cannot reach a Service by name: %w", place, err)
 			}
-			good++
-			if good < serveTimes {
-				return fmt.Sprintf("it worked %d times in a row, not %d", good, serveTimes), nil
-			}
-			return "", nil
+			return nil
 		})
-		if err != nil {
-			return fmt.Errorf("%s cannot reach a Service by name: %w", place, err)
-		}
 	}
-	return nil
+	return all.Wait()
+}
+
+// reaches waits until a pod has reached the Service several times in a row.
+func (k *Kind) reaches(ctx context.Context, conn *agent.Conn) error {
+	good := 0
+	return k.cluster.WaitFor(ctx, limits.Reach, func(ctx context.Context) (string, error) {
+		if _, err := netconf.Reach.Call(ctx, conn, checkName+".default.svc.cluster.local:80", nil); err != nil {
+			good = 0
+			return "", err
+		}
+		good++
+		if good < serveTimes {
+			return fmt.Sprintf("it worked %d times in a row, not %d", good, serveTimes), nil
+		}
+		return "", nil
+	})
 }
 
 // sweep deletes the workload that a dead run left on a kept cluster, and restores the other objects that the run changed.
 func (k *Kind) sweep(ctx context.Context) error {
-	return errors.Join(k.takeAway(ctx, runLabel), k.restoreFormers(ctx))
+	return errors.Join(k.takeAway(ctx, kubeobjects.RunLabel), k.restoreFormers(ctx))
 }
 
 // takeAway deletes all objects that have a label, and returns when they are gone, and what others made of them too.
 func (k *Kind) takeAway(ctx context.Context, selector string) error {
 	return k.cluster.WaitFor(ctx, limits.ObjectsGone, func(ctx context.Context) (string, error) {
-		left, err := k.objects.labelled(ctx, selector)
+		left, err := k.objects.Labelled(ctx, selector)
 		if err != nil || len(left) == 0 {
 			return "", err
 		}
 		var names []string
 		for _, one := range left {
 			names = append(names, one.String())
-			if one.owned {
+			if one.Owned {
 				continue // it goes with its owner
 			}
-			if err := removeFrom(ctx, one.resource, one.named); err != nil {
+			if err := one.Remove(ctx); err != nil {
 				return "", err
 			}
 		}

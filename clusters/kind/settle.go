@@ -13,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/relapse-k8s/relapse/clusters/limits"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 )
 
 // Settle makes every kube-proxy synchronize until stale rules are gone: the chains of a deleted Service are removed by a synchronization
@@ -35,7 +37,7 @@ func (k *Kind) settle(ctx context.Context, p *part) (err error) {
 		return nil
 	}
 	services := k.cluster.Client.CoreV1().Services(p.namespace)
-	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: settleName, Labels: map[string]string{runLabel: settleName}}}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: settleName, Labels: map[string]string{kubeobjects.RunLabel: settleName}}}
 	service.Spec.Ports = []corev1.ServicePort{{Port: 9}}
 	remove := func(ctx context.Context) error {
 		err := services.Delete(ctx, settleName, metav1.DeleteOptions{})
@@ -53,7 +55,7 @@ func (k *Kind) settle(ctx context.Context, p *part) (err error) {
 	}()
 	for _, touch := range []func() error{
 		func() error {
-			_, err := services.Create(ctx, service, metav1.CreateOptions{FieldManager: manager})
+			_, err := services.Create(ctx, service, metav1.CreateOptions{FieldManager: kubeobjects.Manager})
 			return err
 		},
 		func() error { return remove(ctx) },

@@ -9,6 +9,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 )
@@ -77,7 +78,7 @@ func sweepStaying(ctx context.Context, name string, w io.Writer, dry bool) (left
 		_, _ = fmt.Fprintln(w, "would remove", left)
 		return left, nil
 	}
-	if err := errors.Join(k.takeAway(ctx, runLabel), k.uninstall(ctx)); err != nil {
+	if err := errors.Join(k.takeAway(ctx, kubeobjects.RunLabel), k.uninstall(ctx)); err != nil {
 		return "", fmt.Errorf("cluster %s: %w", name, err)
 	}
 	_, _ = fmt.Fprintln(w, "removed", left)
@@ -91,15 +92,15 @@ func (k *Kind) leftOn(ctx context.Context, name string) (objects []string, owner
 	if k.cluster, err = provision.Open(ctx, name); err != nil {
 		return nil, nil, err
 	}
-	if k.objects, err = newObjects(k.cluster.Config); err != nil {
+	if k.objects, err = kubeobjects.New(k.cluster.Config); err != nil {
 		return nil, nil, err
 	}
-	found, err := k.objects.labelled(ctx, runLabel)
+	found, err := k.objects.Labelled(ctx, kubeobjects.RunLabel)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, one := range found {
-		if !one.owned {
+		if !one.Owned {
 			objects = append(objects, one.String())
 		}
 	}

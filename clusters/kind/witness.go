@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/relapse-k8s/relapse/clusters"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
@@ -136,7 +137,7 @@ func (c *cluster) debug(ctx context.Context, name string) (string, error) {
 			Name: container, Image: c.kind.image.Ref(), ImagePullPolicy: corev1.PullNever, Command: []string{"sh", "-c", debugged},
 		},
 	})
-	if _, err := pods.UpdateEphemeralContainers(ctx, name, pod, metav1.UpdateOptions{FieldManager: manager}); err != nil {
+	if _, err := pods.UpdateEphemeralContainers(ctx, name, pod, metav1.UpdateOptions{FieldManager: kubeobjects.Manager}); err != nil {
 		return "", err
 	}
 	err = c.kind.cluster.WaitFor(ctx, limits.Debug, func(ctx context.Context) (string, error) {

@@ -15,6 +15,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"github.com/relapse-k8s/relapse/clusters/kind/agents"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 	"github.com/relapse-k8s/relapse/clusters/podtemplate"
 )
@@ -61,7 +62,7 @@ func (p *preparer) mark(fields map[string]any, labels ...string) error {
 	if err != nil {
 		return err
 	}
-	return unstructured.SetNestedStringMap(fields, with(with(there, runLabel, p.run), labels...), "metadata", "labels")
+	return unstructured.SetNestedStringMap(fields, with(with(there, kubeobjects.RunLabel, p.run), labels...), "metadata", "labels")
 }
 
 // pods prepares the pods of an object, whose template is at a path in it.

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 )
 
 // given makes an object of JSON, so that tests read like workloads.
@@ -51,7 +53,7 @@ func TestPodsGoToTheScenariosNodes(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	var service corev1.Service
 	g.Expect(json.Unmarshal(text, &service)).To(Succeed())
-	g.Expect(service.Labels).To(HaveKeyWithValue(runLabel, "r1"))
+	g.Expect(service.Labels).To(HaveKeyWithValue(kubeobjects.RunLabel, "r1"))
 }
 
 func TestTwoOfOneName(t *testing.T) {
@@ -108,19 +110,19 @@ func TestWhatHasPodsIsPrepared(t *testing.T) {
 	const pods = `"spec":{"enableServiceLinks":true,"containers":[{"name":"db","image":"postgres:17","resources":{"limits":{"memory":"64Mi"}},"readinessProbe":{"tcpSocket":{"port":5432}}}]}`
 	set := prepare(`{"apiVersion":"apps/v1","kind":"StatefulSet","metadata":{"name":"db"},"spec":{"replicas":2,"serviceName":"db",
 		"selector":{"matchLabels":{"app":"db"}},"template":{"metadata":{"labels":{"app":"db"}},` + pods + `},"volumeClaimTemplates":[{"metadata":{"name":"data"},"spec":{}}]}}`)
-	g.Expect(set.GetLabels()).To(HaveKeyWithValue(runLabel, "r1"))
-	g.Expect(field(set, "spec", "template", "metadata", "labels")).To(Equal(map[string]any{"app": "db", runLabel: "r1", ownerLabel: "db"}))
+	g.Expect(set.GetLabels()).To(HaveKeyWithValue(kubeobjects.RunLabel, "r1"))
+	g.Expect(field(set, "spec", "template", "metadata", "labels")).To(Equal(map[string]any{"app": "db", kubeobjects.RunLabel: "r1", ownerLabel: "db"}))
 	g.Expect(field(set, "spec", "serviceName")).To(Equal("db"))
 	g.Expect(field(set, "spec", "template", "spec", "enableServiceLinks")).To(Equal(true), "it asks for them")
 	g.Expect(field(set, "spec", "template", "spec", "automountServiceAccountToken")).To(Equal(false))
 	container := field(set, "spec", "template", "spec", "containers").([]any)[0]
 	g.Expect(container).To(And(HaveKeyWithValue("image", "postgres:17"), HaveKey("readinessProbe"), HaveKey("resources"), HaveKeyWithValue("imagePullPolicy", "IfNotPresent")))
 	claim := field(set, "spec", "volumeClaimTemplates").([]any)[0].(map[string]any)
-	g.Expect(claim["metadata"]).To(HaveKeyWithValue("labels", map[string]any{runLabel: "r1"}))
+	g.Expect(claim["metadata"]).To(HaveKeyWithValue("labels", map[string]any{kubeobjects.RunLabel: "r1"}))
 
 	jobs := prepare(`{"apiVersion":"batch/v1","kind":"CronJob","metadata":{"name":"jobs"},"spec":{"schedule":"* * * * *","jobTemplate":{"spec":{"template":{` + pods + `}}}}}`)
-	g.Expect(field(jobs, "spec", "jobTemplate", "metadata", "labels")).To(Equal(map[string]any{runLabel: "r1"}))
-	g.Expect(field(jobs, "spec", "jobTemplate", "spec", "template", "metadata", "labels")).To(Equal(map[string]any{runLabel: "r1", ownerLabel: "jobs"}))
+	g.Expect(field(jobs, "spec", "jobTemplate", "metadata", "labels")).To(Equal(map[string]any{kubeobjects.RunLabel: "r1"}))
+	g.Expect(field(jobs, "spec", "jobTemplate", "spec", "template", "metadata", "labels")).To(Equal(map[string]any{kubeobjects.RunLabel: "r1", ownerLabel: "jobs"}))
 
 	_, err := p.prepare([]byte(`{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"d"},"spec":{"template":{"spec":{"contaners":[]}}}}`))
 	g.Expect(err).To(MatchError(And(ContainSubstring("DaemonSet d: spec.template.spec: "), ContainSubstring(`unknown field "contaners"`))))

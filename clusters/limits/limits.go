@@ -31,6 +31,11 @@ const (
 	ProxyRules = time.Minute
 	// ClusterReady is how long a cluster may take to get ready after that, unless its Spec says otherwise.
 	ClusterReady = 3 * time.Minute
+	// CNIReady is how long the pods of a CNI may take to be ready, with programs that they compile.
+	CNIReady = 3 * time.Minute
+	// Download is how long a manifest or a chart may take to come, and Pull an image.
+	Download = time.Minute
+	Pull     = 10 * time.Minute
 	// ImageMissing is how long the kubelet may say that an image is missing before it is believed: it may not have looked since archives
 	// were loaded.
 	ImageMissing = 15 * time.Second

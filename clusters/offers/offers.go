@@ -35,8 +35,12 @@ var Known = map[string]string{
 // Proxy are the features that follow from kube-proxy's mode.
 func Proxy(mode string) map[string]Offer {
 	all := map[string]Offer{}
+	why := "kube-proxy runs in " + mode + " mode"
+	if mode == "none" {
+		why = "there is no kube-proxy"
+	}
 	for _, known := range []string{"iptables", "nftables"} {
-		all["proxy-"+known] = Offer{OK: mode == known, Why: "kube-proxy runs in " + mode + " mode"}
+		all["proxy-"+known] = Offer{OK: mode == known, Why: why}
 	}
 	return all
 }

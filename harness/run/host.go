@@ -93,7 +93,8 @@ func (e *engine) compare(ctx context.Context, conn *agent.Conn, lane, on string,
 	e.history.Add(history.Event{Lane: lane, Kind: history.KindFingerprint, Fingerprint: &history.Fingerprint{On: on, Differences: differences}})
 }
 
-// renewed splits off the differences that come of pods of the system that were replaced by their controllers, and notes them.
+// renewed splits off the differences that come of pods of the system that were replaced by their controllers, which it notes, or of other
+// lanes.
 func (l *lane) renewed(ctx context.Context) func(difference string) bool {
 	cluster, ok := l.site.Cluster.(clusters.Renewed)
 	if !ok {
@@ -103,9 +104,11 @@ func (l *lane) renewed(ctx context.Context) func(difference string) bool {
 	if err != nil {
 		l.add(history.Event{Kind: history.KindError, Text: err.Error()})
 	}
-	if what == "" || err != nil {
+	if follows == nil || err != nil {
 		return func(string) bool { return false }
 	}
-	l.add(history.Event{Kind: history.KindNote, Text: what})
+	if what != "" {
+		l.add(history.Event{Kind: history.KindNote, Text: what})
+	}
 	return follows
 }

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/kind/ownimage"
 )
 
@@ -18,8 +19,10 @@ import (
 type Plugin struct {
 	// ByKind means that kind installs it, from the node image.
 	ByKind bool
-	// Images that the nodes need in addition to those of the node image.
-	Images []string
+	// Published is what its project publishes, from which it is deployed. It is nil for those that are not.
+	Published *Published
+	// ReplacesProxy says that it can do kube-proxy's work on a cluster without one.
+	ReplacesProxy bool
 	// Install makes nodes Ready. It is called once, when all nodes have joined and the archives are loaded. It is nil if there is nothing to
 	// do.
 	Install func(ctx context.Context, on Nodes) error
@@ -37,6 +40,8 @@ var Plugins = map[string]Plugin{
 	"kindnet": kindnet,
 	"flannel": flannel,
 	"none":    none,
+	"calico":  calico,
+	"cilium":  cilium,
 }
 
 // Find returns a plugin by its name.
@@ -54,6 +59,8 @@ func Names() []string { return slices.Sorted(maps.Keys(Plugins)) }
 // Nodes are the nodes that a plugin is installed on.
 type Nodes struct {
 	Client kubernetes.Interface
+	// Objects creates objects of any kind.
+	Objects *kubeobjects.Client
 	// Names of the nodes, the same in Kubernetes and in the engine.
 	Names []string
 	// PodCIDR is the network of all pods.

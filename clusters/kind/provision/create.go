@@ -17,6 +17,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent/guard"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 	"github.com/relapse-k8s/relapse/clusters/kind/cni"
+	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/kind/ownimage"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 )
@@ -29,8 +30,10 @@ type maker struct {
 	version, cgroups string
 	// nodeArchives contain the nodes' image, archives the other images.
 	nodeArchives, archives []string
-	// own is the CNI's own image, or nil.
-	own *ownimage.Image
+	// own is the CNI's own image, or nil. File is what its project publishes, and engines are those of its images that the engine has.
+	own     *ownimage.Image
+	file    []byte
+	engines []string
 	// kind is closed when kind has returned; started says that it was called.
 	kind    chan struct{}
 	started bool
@@ -67,6 +70,9 @@ func Create(ctx context.Context, s Spec, g *guard.Guard) (*Cluster, error) {
 	}
 	if err := m.nodeImage(ctx); err != nil {
 		return nil, fail(missing{err})
+	}
+	if err := m.fetch(ctx); err != nil {
+		return nil, fail(missing{fmt.Errorf("CNI %s: %w", s.CNI, err)})
 	}
 	if err := m.make(ctx); err != nil {
 		return nil, fail(m.unmake(ctx, err))
@@ -163,20 +169,20 @@ func (m *maker) makeNodes(ctx context.Context) error {
 }
 
 func (m *maker) loadAll(ctx context.Context) error {
-	archives := m.archives
-	if m.own != nil {
-		dir, err := os.MkdirTemp(m.scratch(), "relapse-image-")
+	return m.inScratch(func(dir string) error {
+		archives, err := m.saveImages(ctx, dir)
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
-		own := filepath.Join(dir, "cni.tar")
-		if err := m.own.Save(own); err != nil {
-			return err
+		if m.own != nil {
+			own := filepath.Join(dir, "cni.tar")
+			if err := m.own.Save(own); err != nil {
+				return err
+			}
+			archives = append(archives, own)
 		}
-		archives = append(slices.Clone(archives), own)
-	}
-	return m.Load(ctx, archives...)
+		return m.Load(ctx, slices.Concat(m.archives, archives)...)
+	})
 }
 
 // keepCoreDNS leaves the workers to scenarios.
@@ -190,7 +196,7 @@ func (m *maker) keepCoreDNS(ctx context.Context) error {
 }
 
 func (m *maker) install(ctx context.Context) error {
-	if m.plugin.Install == nil {
+	if m.plugin.Install == nil && m.plugin.Published == nil {
 		return nil
 	}
 	// If a pod starts before kube-proxy has written its rules, its first packets to the API server are sent elsewhere, and connection
@@ -198,12 +204,19 @@ func (m *maker) install(ctx context.Context) error {
 	if err := m.WaitFor(ctx, limits.ProxyRules, func(ctx context.Context) (string, error) { return m.missingRules(ctx, apiService) }); err != nil {
 		return err
 	}
-	on := cni.Nodes{Client: m.Client, PodCIDR: PodCIDR, Run: m.run}
+	objects, err := kubeobjects.New(m.Config)
+	if err != nil {
+		return err
+	}
+	on := cni.Nodes{Client: m.Client, Objects: objects, PodCIDR: PodCIDR, Run: m.run}
 	if m.own != nil {
 		on.Image = m.own.Ref()
 	}
 	for _, node := range m.Nodes {
 		on.Names = append(on.Names, node.Container)
+	}
+	if m.plugin.Published != nil {
+		return m.deploy(ctx, on)
 	}
 	return m.plugin.Install(ctx, on)
 }

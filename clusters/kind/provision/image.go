@@ -16,17 +16,10 @@ import (
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/containers"
-	"github.com/relapse-k8s/relapse/clusters/kind/cni"
 )
 
 // ownImage is the image that make node-image builds.
 const ownImage = "relapse.dev/node"
-
-// Images lists every image that a configuration needs in addition to those in the nodes' image.
-func Images(s Spec) ([]string, error) {
-	plugin, err := cni.Find(s.withDefaults().CNI)
-	return slices.Clone(plugin.Images), err
-}
 
 // NodeImage is the nodes' image of a configuration: the one in Spec, the project's own if the engine has it, or kind's.
 func NodeImage(ctx context.Context, s Spec) string {

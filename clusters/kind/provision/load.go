@@ -11,6 +11,8 @@ import (
 
 	"sigs.k8s.io/kind/pkg/cluster/nodes"
 	"sigs.k8s.io/kind/pkg/cluster/nodeutils"
+
+	"github.com/relapse-k8s/relapse/clusters/kind/cni"
 )
 
 // Load loads image archives into every node, all nodes at once.
@@ -62,7 +64,7 @@ func Archives(dir string) ([]string, error) {
 	var archives []string
 	for _, entry := range entries {
 		switch name := entry.Name(); {
-		case entry.IsDir():
+		case entry.IsDir(), cni.IsFile(name):
 		case filepath.Ext(name) == ".tar", filepath.Ext(name) == ".tgz", filepath.Ext(name) == ".gz":
 			archives = append(archives, filepath.Join(dir, name))
 		}

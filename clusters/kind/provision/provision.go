@@ -48,6 +48,8 @@ type Spec struct {
 	Image string
 	// Archives of images to load into every node. An archive with the nodes' image is loaded into the engine.
 	Archives []string
+	// Folder has the file that the CNI's project publishes, and archives of its images. Without it they are downloaded.
+	Folder string
 	// AllowEgress lets packets of the nodes leave the machine.
 	AllowEgress bool
 	// Logs is the folder for everything that explains why a cluster did not become ready. Without it nothing is kept.
@@ -81,6 +83,8 @@ type Cluster struct {
 	Subnet          netip.Prefix
 	Config          *rest.Config
 	Client          kubernetes.Interface
+	// Notes are what a report should say about the cluster, one sentence each.
+	Notes []string
 
 	engine   containers.Engine
 	instance string
@@ -140,7 +144,10 @@ func (s Spec) Check() error {
 		errs = append(errs, fmt.Errorf("invalid --proxy %q: must be one of %s", s.Proxy, strings.Join(proxies, ", ")))
 	}
 	if s.CNI != "" {
-		_, err := cni.Find(s.CNI)
+		plugin, err := cni.Find(s.CNI)
+		if s.Proxy == "none" && plugin.Published != nil && !plugin.ReplacesProxy {
+			err = fmt.Errorf("--cni %s needs kube-proxy, so --proxy cannot be none", s.CNI)
+		}
 		errs = append(errs, err)
 	}
 	for _, archive := range s.Archives {

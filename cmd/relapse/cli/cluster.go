@@ -33,8 +33,9 @@ end. To use one cluster for many runs, create it with relapse cluster create, an
 run with --cluster kind/NAME.
 
 A fence around the cluster's network rejects packets that would leave the machine,
-unless --allow-egress is given. Nothing is downloaded: images come from the node
-image, from the container engine, or from archives (--images).`,
+unless --allow-egress is given. Images come from the node image, from the container
+engine, or from archives (--images). Only the manifest or chart and the images of
+Calico and Cilium are downloaded, by this machine, if there is no --images.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -90,9 +91,10 @@ are ready. The cluster is kept until you delete it. If it does not become ready,
 create says what it saw last, keeps logs, events and descriptions in the folder
 --logs, and deletes the cluster.
 
-The node image is the one built by make node-image, or kind's own. Nothing is
-downloaded. --images DIR loads the image archives in a folder into the nodes, and
-an archive of the node image into the engine.
+The node image is the one built by make node-image, or kind's own. --images DIR
+loads the image archives in a folder into the nodes, and an archive of the node
+image into the engine. It is also where Calico's manifest or Cilium's chart then
+come from; see relapse cluster images.
 
 Exit codes: 0 on success, 1 if it did not become ready, 3 after Ctrl-C, 4 if this
 machine has no running Docker or not the image.`,
@@ -103,7 +105,7 @@ machine has no running Docker or not the image.`,
 	}
 	flags := c.Flags()
 	nameFlag(c, &f.spec.Name)
-	flags.IntVar(&f.spec.Nodes, "nodes", 2, "number of nodes, 1 to 9; the last one is the\ncontrol plane")
+	flags.IntVar(&f.spec.Nodes, "nodes", 2, fmt.Sprintf("number of nodes, 1 to %d; the last one is the\ncontrol plane", provision.MaxNodes))
 	flags.StringVar(&f.spec.Proxy, "proxy", "nftables", "kube-proxy mode: iptables, nftables, ipvs or none")
 	configFlags(c, &f.spec)
 	flags.StringVar(&f.images, "images", "", "`folder` of image archives to load, instead of using\na registry")
@@ -126,7 +128,7 @@ func configFlags(c *cobra.Command, s *provision.Spec) {
 
 // settle completes the spec from the flags.
 func (f *createFlags) settle() error {
-	f.spec.Name = provision.FullName(f.spec.Name)
+	f.spec.Name, f.spec.Folder = provision.FullName(f.spec.Name), f.images
 	if f.images != "" {
 		var err error
 		if f.spec.Archives, err = provision.Archives(f.images); err != nil {

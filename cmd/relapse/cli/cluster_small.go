@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/relapse-k8s/relapse/clusters/kind/cni"
 	"github.com/relapse-k8s/relapse/clusters/kind/provision"
 )
 
@@ -130,9 +132,13 @@ func deleteCluster(ctx context.Context, name string) error {
 	return errors.Join(err, claim.Close())
 }
 
-// neededImage is one image of the list.
-type neededImage struct {
-	Image string `json:"image"`
+// component is an image, or the file of a CNI's project, that a cluster needs.
+type component struct {
+	Image string `json:"image,omitempty"`
+	File  string `json:"file,omitempty"`
+	URL   string `json:"url,omitempty"`
+	// Digest is what the project published, if that is known.
+	Digest string `json:"digest,omitempty"`
 	// For is nodes for the node image, otherwise the name of the CNI that needs it.
 	For string `json:"for"`
 }
@@ -141,29 +147,33 @@ func newClusterImages() *cobra.Command {
 	var s provision.Spec
 	var asJSON bool
 	c := &cobra.Command{
-		Use: "images", Short: "List the images that a cluster needs", Args: exactly(0, "no arguments"),
-		Long: `Images prints the node image and the other images that a cluster needs, one a
-line. Without a registry, save them on another machine (docker save) and give the
-folder of the archives to relapse cluster create --images.
+		Use: "images", Short: "List what a cluster needs from elsewhere", Args: exactly(0, "no arguments"),
+		Long: `Images prints the node image and the other images that a cluster needs, and the
+address of the CNI's manifest or chart, one a line. Without a registry, get them
+on another machine (docker save, curl) and give the folder of the archives, with
+the manifest or chart, to --images.
 
 Some images are in no registry, because they are built here: relapse.dev/node, by
 make node-image, and the agent's and flannel's images, which are not in the list.`,
-		Example: `  relapse cluster images --cni kindnet
+		Example: `  relapse cluster images --cni cilium
   relapse cluster images --node-image kindest/node:v1.33.0 | xargs -n 1 docker pull`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			images, err := provision.Images(s)
+			plugin, err := cni.Find(s.CNI)
 			if err != nil {
 				return usage(err)
 			}
-			list := []neededImage{{provision.NodeImage(c.Context(), s), "nodes"}}
-			for _, image := range images {
-				list = append(list, neededImage{image, s.CNI})
+			list := []component{{Image: provision.NodeImage(c.Context(), s), For: "nodes"}}
+			if p := plugin.Published; p != nil {
+				for _, image := range p.Names() {
+					list = append(list, component{Image: image, Digest: p.Images[image], For: s.CNI})
+				}
+				list = append(list, component{File: p.File, URL: p.URL, Digest: "sha256:" + p.SHA256, For: s.CNI})
 			}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), list)
 			}
-			for _, image := range list {
-				fmt.Fprintln(c.OutOrStdout(), image.Image)
+			for _, one := range list {
+				fmt.Fprintln(c.OutOrStdout(), cmp.Or(one.Image, one.URL))
 			}
 			return nil
 		},

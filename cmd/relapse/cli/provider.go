@@ -130,8 +130,8 @@ func (f *runFlags) fitTo(there provision.Summary, proxyGiven bool, list []*scena
 	switch {
 	case there.Run != "":
 		return usagef("--cluster %s: the cluster belongs to run %s", f.cluster, there.Run)
-	case !slices.Contains(proxies, there.Proxy):
-		return usagef("--cluster %s: its kube-proxy mode is %s; scenarios need %s", f.cluster, there.Proxy, strings.Join(proxies, " or "))
+	case !slices.Contains(modes(there.CNI), there.Proxy):
+		return usagef("--cluster %s: its kube-proxy mode is %s; scenarios need %s", f.cluster, there.Proxy, strings.Join(modes(there.CNI), " or "))
 	case !proxyGiven:
 		f.proxy = there.Proxy
 	case f.proxy != there.Proxy:
@@ -185,7 +185,7 @@ func (f *clusterFlags) kindProvider(ctx context.Context, n needed) (clusters.Pro
 	provider := kind.New(kind.Options{
 		Bin: bin, Cluster: name, Command: n.command, Logs: filepath.Join(n.out, "clusters"), AnyObject: f.anyObject, NodesEach: n.nodes,
 		Spec: provision.Spec{
-			Nodes: kind.Nodes(n.lanes, n.nodes), Proxy: n.proxy, CNI: f.cni, Image: f.image, Archives: archives, AllowEgress: f.allowEgress, Progress: n.tell,
+			Nodes: kind.Nodes(n.lanes, n.nodes), Proxy: n.proxy, CNI: f.cni, Image: f.image, Archives: archives, AllowEgress: f.allowEgress, Progress: n.tell, Folder: f.images,
 		},
 	})
 	err = provider.Open(ctx)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/kind"
+	"github.com/relapse-k8s/relapse/clusters/kind/cni"
 	"github.com/relapse-k8s/relapse/cmd/relapse/catalogue"
 	"github.com/relapse-k8s/relapse/cmd/relapse/session"
 	"github.com/relapse-k8s/relapse/cmd/relapse/suite"
@@ -108,7 +109,7 @@ two differ and the scenario does not explain why, the exit code is 1.
 	}
 	flags := c.Flags()
 	f.clusterFlags.add(c)
-	flags.StringVar(&f.proxy, "proxy", "nftables", "kube-proxy mode, nftables or iptables;\nwith kind/NAME, the default is that cluster's mode")
+	flags.StringVar(&f.proxy, "proxy", "nftables", "kube-proxy mode, nftables or iptables; with --cni\ncilium also none; with kind/NAME, the default is that\ncluster's mode")
 	flags.StringSliceVar(&f.variants, "variant", nil, "run only this `variant`; can be repeated")
 	flags.IntVar(&f.repeat, "repeat", 0, fmt.Sprintf("how many attempts the symptom's probe makes in\neach phase, up to %d; more attempts give a more precise\nrate", plan.MaxRepeat))
 	flags.StringVar(&f.pauseAt, "pause-at", "", "pause at the end of this `phase` until Enter")
@@ -249,7 +250,23 @@ func (f *runFlags) check() error {
 	case f.jobs < 1:
 		return usagef("invalid --jobs %d: must be at least 1", f.jobs)
 	}
-	return cmp.Or(f.clusterErr(), oneOf("proxy", f.proxy, proxies))
+	return cmp.Or(f.clusterErr(), oneOf("proxy", f.proxy, f.possibleModes()))
+}
+
+// possibleModes are the modes that --proxy can ask for. What an existing cluster has is looked up later.
+func (f *runFlags) possibleModes() []string {
+	if name, _ := f.onKind(); name != "" {
+		return append(slices.Clone(proxies), "none")
+	}
+	return modes(f.cni)
+}
+
+// modes are kube-proxy's modes that scenarios run with: also none if the CNI does its work.
+func modes(name string) []string {
+	if plugin, err := cni.Find(name); err == nil && plugin.ReplacesProxy {
+		return append(slices.Clone(proxies), "none")
+	}
+	return proxies
 }
 
 // options returns the options of one run; name is how the scenario was given on the command line.

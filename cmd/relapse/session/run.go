@@ -20,7 +20,7 @@ import (
 // there was no run. Beside an error there may be a verdict, which is then not a pass.
 func Run(ctx context.Context, o run.Options, cat scenario.Catalogues) (dir string, verdict judge.Verdict, err error) {
 	o.Load = func(source []byte) (*scenario.Scenario, error) {
-		return load.Named(o.Scenario.Metadata.ID, source, cat)
+		return load.Parse(o.Scenario.Metadata.ID, source, cat)
 	}
 	dir, err = run.Run(ctx, o)
 	if dir == "" {

@@ -1,4 +1,5 @@
-package kind
+// Package kubeobjects reads and writes objects of any kind that an API server has.
+package kubeobjects
 
 import (
 	"cmp"
@@ -16,18 +17,19 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 )
 
-// manager is who the API server is told that fields belong to.
-const manager = "relapse"
+// Manager is who the API server is told that fields belong to.
+const Manager = "relapse"
 
-// runLabel is on every object that a run makes.
-const runLabel = "relapse.dev/run"
+// RunLabel is on every object that a run makes.
+const RunLabel = "relapse.dev/run"
 
-// objects reads and writes objects of any kind that the API server knows.
-type objects struct {
+// Client reads and writes objects of any kind that the API server knows.
+type Client struct {
 	client dynamic.Interface
 	kinds  discovery.CachedDiscoveryInterface
 	mapper *restmapper.DeferredDiscoveryRESTMapper
@@ -35,13 +37,13 @@ type objects struct {
 	namespace string
 }
 
-// in returns the same for another namespace.
-func (o objects) in(namespace string) *objects {
+// In returns the same for another namespace.
+func (o Client) In(namespace string) *Client {
 	o.namespace = namespace
 	return &o
 }
 
-func newObjects(config *rest.Config) (*objects, error) {
+func New(config *rest.Config) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1 // what a run left is looked for among all kinds, one request each
 	client, err := dynamic.NewForConfig(config)
@@ -53,11 +55,11 @@ func newObjects(config *rest.Config) (*objects, error) {
 		return nil, err
 	}
 	kinds := memory.NewMemCacheClient(found)
-	return &objects{client: client, kinds: kinds, mapper: restmapper.NewDeferredDiscoveryRESTMapper(kinds), namespace: metav1.NamespaceDefault}, nil
+	return &Client{client: client, kinds: kinds, mapper: restmapper.NewDeferredDiscoveryRESTMapper(kinds), namespace: metav1.NamespaceDefault}, nil
 }
 
-// parse reads an object and gives it a namespace if its kind has one.
-func (o *objects) parse(text []byte) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
+// Parse reads an object and gives it a namespace if its kind has one.
+func (o *Client) Parse(text []byte) (*unstructured.Unstructured, dynamic.ResourceInterface, error) {
 	object := &unstructured.Unstructured{}
 	if err := json.Unmarshal(text, object); err != nil {
 		return nil, nil, err
@@ -73,7 +75,7 @@ func (o *objects) parse(text []byte) (*unstructured.Unstructured, dynamic.Resour
 }
 
 // resource is where objects of a kind are; of a kind without a group the one that the API server prefers.
-func (o *objects) resource(kind schema.GroupKind, version, namespace string) (dynamic.ResourceInterface, error) {
+func (o *Client) resource(kind schema.GroupKind, version, namespace string) (dynamic.ResourceInterface, error) {
 	var versions []string
 	if version != "" {
 		versions = []string{version}
@@ -91,8 +93,8 @@ func (o *objects) resource(kind schema.GroupKind, version, namespace string) (dy
 	return o.client.Resource(mapping.Resource).Namespace(namespace), nil
 }
 
-// inDefault says whether an object is in the default namespace. Of a kind that the API server does not know yet, nobody can say.
-func (o *objects) inDefault(text []byte) bool {
+// InDefault says whether an object is in the default namespace. Of a kind that the API server does not know yet, nobody can say.
+func (o *Client) InDefault(text []byte) bool {
 	object := &unstructured.Unstructured{}
 	if json.Unmarshal(text, object) != nil {
 		return false
@@ -103,12 +105,12 @@ func (o *objects) inDefault(text []byte) bool {
 }
 
 // named is the API resource of a kind that is given only by its name. Kinds of Kubernetes' own groups come before those of others.
-func (o *objects) named(kind, namespace string) (dynamic.ResourceInterface, error) {
+func (o *Client) named(kind, namespace string) (dynamic.ResourceInterface, error) {
 	all, err := o.deletable()
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(all, func(r apiResource) bool { return r.kind == kind && !custom(r.gvr.Group) })
+	i := slices.IndexFunc(all, func(r apiResource) bool { return r.kind == kind && scheme.Scheme.IsGroupRegistered(r.gvr.Group) })
 	if i < 0 {
 		i = slices.IndexFunc(all, func(r apiResource) bool { return r.kind == kind })
 	}
@@ -118,21 +120,21 @@ func (o *objects) named(kind, namespace string) (dynamic.ResourceInterface, erro
 	return o.resource(schema.GroupKind{Group: all[i].gvr.Group, Kind: kind}, "", namespace)
 }
 
-// apply creates or replaces an object.
-func (o *objects) apply(ctx context.Context, text []byte) (*unstructured.Unstructured, error) {
-	object, resource, err := o.parse(text)
+// Apply creates or replaces an object.
+func (o *Client) Apply(ctx context.Context, text []byte) (*unstructured.Unstructured, error) {
+	object, resource, err := o.Parse(text)
 	if err != nil {
 		return nil, err
 	}
-	applied, err := resource.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: manager, Force: true})
+	applied, err := resource.Apply(ctx, object.GetName(), object, metav1.ApplyOptions{FieldManager: Manager, Force: true})
 	if err != nil {
 		return nil, fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 	}
 	return applied, nil
 }
 
-// there returns an object as the cluster has it, or nil.
-func (o *objects) there(ctx context.Context, kind, namespace, name string) (*unstructured.Unstructured, error) {
+// There returns an object as the cluster has it, or nil.
+func (o *Client) There(ctx context.Context, kind, namespace, name string) (*unstructured.Unstructured, error) {
 	resource, err := o.named(kind, namespace)
 	if err != nil {
 		return nil, err
@@ -147,9 +149,9 @@ func (o *objects) there(ctx context.Context, kind, namespace, name string) (*uns
 	return object, nil
 }
 
-// get returns an object as it could be given, or nil.
-func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte, error) {
-	object, err := o.there(ctx, kind, namespace, name)
+// Get returns an object as it could be given, or nil.
+func (o *Client) Get(ctx context.Context, kind, namespace, name string) ([]byte, error) {
+	object, err := o.There(ctx, kind, namespace, name)
 	if err != nil || object == nil {
 		return nil, err
 	}
@@ -163,34 +165,57 @@ func (o *objects) get(ctx context.Context, kind, namespace, name string) ([]byte
 	return json.Marshal(object)
 }
 
-// foreign says whether an object exists that no workload created: it belongs to the cluster or to its other users.
-func (o *objects) foreign(ctx context.Context, kind, namespace, name string) (bool, error) {
-	object, err := o.there(ctx, kind, namespace, name)
-	return object != nil && object.GetLabels()[runLabel] == "", err
+// Foreign says whether an object exists that no workload created: it belongs to the cluster or to its other users.
+func (o *Client) Foreign(ctx context.Context, kind, namespace, name string) (bool, error) {
+	object, err := o.There(ctx, kind, namespace, name)
+	return object != nil && object.GetLabels()[RunLabel] == "", err
 }
 
-// remove deletes an object; what is not there is deleted already.
-func (o *objects) remove(ctx context.Context, kind, namespace, name string) error {
+// Remove deletes an object; what is not there is deleted already.
+func (o *Client) Remove(ctx context.Context, kind, namespace, name string) error {
 	resource, err := o.named(kind, namespace)
 	if err != nil {
 		return err
 	}
-	return removeFrom(ctx, resource, named{kind, namespace, name})
+	return removeFrom(ctx, resource, Ref{kind, namespace, name})
 }
 
-func removeFrom(ctx context.Context, resource dynamic.ResourceInterface, object named) error {
+// Established says why the API server does not have the kind that an object defines, or nothing. The kinds are then asked for anew.
+func (o *Client) Established(ctx context.Context, made *unstructured.Unstructured) (string, error) {
+	if made.GetKind() != "CustomResourceDefinition" {
+		return "", nil
+	}
+	there, err := o.There(ctx, made.GetKind(), "", made.GetName())
+	if err != nil || there == nil {
+		return "", cmp.Or(err, fmt.Errorf("%s %s is gone", made.GetKind(), made.GetName()))
+	}
+	conditions, _, _ := unstructured.NestedSlice(there.Object, "status", "conditions")
+	for _, one := range conditions {
+		fields, _ := one.(map[string]any)
+		if fields["type"] == "Established" && fields["status"] == "True" {
+			o.mapper.Reset()
+			return "", nil
+		}
+	}
+	return fmt.Sprintf("%s %s is not established", made.GetKind(), made.GetName()), nil
+}
+
+// Remove deletes it; what is not there is deleted already.
+func (l Labelled) Remove(ctx context.Context) error { return removeFrom(ctx, l.resource, l.Ref) }
+
+func removeFrom(ctx context.Context, resource dynamic.ResourceInterface, object Ref) error {
 	background := metav1.DeletePropagationBackground
-	err := resource.Delete(ctx, object.name, metav1.DeleteOptions{PropagationPolicy: &background})
+	err := resource.Delete(ctx, object.Name, metav1.DeleteOptions{PropagationPolicy: &background})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("delete %s: %w", object, err)
 	}
 	return nil
 }
 
-// named is an object by its name.
-type named struct{ kind, namespace, name string }
+// Ref is an object by its name.
+type Ref struct{ Kind, Namespace, Name string }
 
-func (n named) String() string { return n.kind + " " + strings.Trim(n.namespace+"/"+n.name, "/") }
+func (n Ref) String() string { return n.Kind + " " + strings.Trim(n.Namespace+"/"+n.Name, "/") }
 
 // apiResource is a kind of objects that can be listed and deleted.
 type apiResource struct {
@@ -200,7 +225,7 @@ type apiResource struct {
 
 // deletable lists all such kinds, in the order in which objects are deleted: what makes pods first, so that it does not make new ones, and
 // last what holds others.
-func (o *objects) deletable() ([]apiResource, error) {
+func (o *Client) deletable() ([]apiResource, error) {
 	lists, err := discovery.ServerPreferredResources(o.kinds)
 	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) { // a group of an extension that does not answer has no objects of ours
 		return nil, fmt.Errorf("the kinds of objects that the cluster has: %w", err)
@@ -229,21 +254,21 @@ func deletedAt(kind string) int {
 	return slices.Index(order, "")
 }
 
-// labelled is an object with a label.
-type labelled struct {
-	named
+// Labelled is an object with a label.
+type Labelled struct {
+	Ref
 	resource dynamic.ResourceInterface
-	// owned means that another object made it, and that it goes with that one.
-	owned bool
+	// Owned means that another object made it, and that it goes with that one.
+	Owned bool
 }
 
-// labelled lists the objects with a label, of all kinds and in all namespaces, in the order in which they are deleted.
-func (o *objects) labelled(ctx context.Context, selector string) ([]labelled, error) {
+// Labelled lists the objects with a label, of all kinds and in all namespaces, in the order in which they are deleted.
+func (o *Client) Labelled(ctx context.Context, selector string) ([]Labelled, error) {
 	kinds, err := o.deletable()
 	if err != nil {
 		return nil, err
 	}
-	var found []labelled
+	var found []Labelled
 	for _, r := range kinds {
 		list, err := o.client.Resource(r.gvr).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		switch {
@@ -253,7 +278,7 @@ func (o *objects) labelled(ctx context.Context, selector string) ([]labelled, er
 			return nil, fmt.Errorf("list %s with label %s: %w", r.kind, selector, err)
 		}
 		for _, item := range list.Items {
-			one := labelled{named: named{r.kind, item.GetNamespace(), item.GetName()}, resource: o.client.Resource(r.gvr), owned: owned(item)}
+			one := Labelled{Ref: Ref{r.kind, item.GetNamespace(), item.GetName()}, resource: o.client.Resource(r.gvr), Owned: owned(item)}
 			if item.GetNamespace() != "" {
 				one.resource = o.client.Resource(r.gvr).Namespace(item.GetNamespace())
 			}
@@ -269,8 +294,8 @@ func owned(object unstructured.Unstructured) bool {
 	return metav1.GetControllerOf(&object) != nil || object.GetLabels()["endpoints.kubernetes.io/managed-by"] != ""
 }
 
-// imageVersions are the tags of the images of the cluster's own pods: coredns, etcd.
-func (o *objects) imageVersions(ctx context.Context) map[string]string {
+// ImageVersions are the tags of the images of the cluster's own pods: coredns, etcd.
+func (o *Client) ImageVersions(ctx context.Context) map[string]string {
 	versions := map[string]string{}
 	pods, err := o.named("Pod", metav1.NamespaceSystem)
 	if err != nil {
