@@ -113,5 +113,5 @@ func TestFlannelThatIsNotBuilt(t *testing.T) {
 func TestFind(t *testing.T) {
 	g := NewWithT(t)
 	_, err := Find("weave")
-	g.Expect(err).To(MatchError(`invalid --cni "weave": must be one of flannel, kindnet, none, plain`))
+	g.Expect(err).To(MatchError(`invalid --cni "weave": must be one of calico, cilium, flannel, kindnet, none, plain`))
 }

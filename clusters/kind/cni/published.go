@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -99,10 +100,14 @@ func (p *Published) fromFolder(folder string) ([]byte, error) {
 	return nil, fmt.Errorf("folder %s has no %s: %s", folder, p.File, p.bring(folder))
 }
 
+// released is a version.
+var released = regexp.MustCompile(`^v?\d+\.\d+\.`)
+
 // isFile says whether a path has the form of the project's file, of any version.
 func (p *Published) isFile(path string) bool {
 	name := filepath.Base(path)
-	return strings.HasPrefix(name, p.Prefix) && filepath.Ext(name) == filepath.Ext(p.File) && strings.ContainsAny(strings.TrimPrefix(name, p.Prefix)[:1], "v0123456789")
+	version, ok := strings.CutPrefix(strings.TrimSuffix(name, filepath.Ext(p.File)), p.Prefix)
+	return ok && filepath.Ext(name) == filepath.Ext(p.File) && released.MatchString(version)
 }
 
 // bring is the command that brings the file into a folder.

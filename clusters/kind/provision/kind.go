@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"sigs.k8s.io/kind/pkg/cluster"
 	kindexec "sigs.k8s.io/kind/pkg/exec"
@@ -68,7 +69,7 @@ func (m *maker) setEnvironment(dir string) (release func(), err error) {
 	environment.Lock()
 	docker, err := exec.LookPath(m.engine.Program)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, m.engine.Program), []byte(m.wrapper(docker)), 0o755)
+		err = writeProgram(filepath.Join(dir, m.engine.Program), m.wrapper(docker))
 	}
 	if err != nil {
 		environment.Unlock()
@@ -79,6 +80,14 @@ func (m *maker) setEnvironment(dir string) (release func(), err error) {
 		networkEnv: m.Network, "PATH": dir + string(os.PathListSeparator) + os.Getenv("PATH"), configEnv: dir,
 	}, proxyEnv)
 	return sync.OnceFunc(func() { restore(); environment.Unlock() }), nil
+}
+
+// writeProgram writes a program that is started soon. A process that is forked meanwhile would hold the file open until it executes its own
+// program, and one that is being written cannot be started: text file busy.
+func writeProgram(path, text string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, []byte(text), 0o755)
 }
 
 // scratch is a folder that is removed with the run, even if the harness is killed. Without a guard it is an ordinary temporary folder.
