@@ -68,7 +68,7 @@ bin/flannel/flannel bin/flannel/bridge &: $(wildcard clusters/kind/cni/flannel/p
 node-image: ## build an image for kind's nodes from Go modules and Debian packages: [KUBERNETES=1.36] [OUT=FILE]
 	@GO="$(GO)" clusters/kind/nodeimage/build $(KUBERNETES) $(abspath $(OUT))
 
-scenario: ## run one scenario: NAME=dns-5s [CLUSTER=lab] [CNI=plain] [PROXY=nftables|iptables] [ARGS="--pause-at fault"]
+scenario: ## run one scenario: NAME=dns-5s [CLUSTER=lab] [CNI=plain] [PROXY=nftables|iptables|none] [ARGS="--pause-at fault"]
 ifeq ($(NAME),)
 	@echo 'name a scenario: make scenario NAME=…' >&2
 	@awk '$$1 == "id:" && !done[FILENAME]++ {id = $$2} $$1 == "title:" && !said[FILENAME]++ {sub(/^ *title: */, ""); printf "  %-24s %s\n", id, $$0}' $(scenario_files) >&2

@@ -325,6 +325,7 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 		policy.Why = "the CNI " + k.cluster.Spec.CNI + " enforces no NetworkPolicy"
 	}
 	found["network-policy"] = policy
+	found["policy-log"] = offers.Offer{Why: "what the CNI " + k.cluster.Spec.CNI + " logs is not read"}
 	return found, nil
 }
 

@@ -87,25 +87,34 @@ func (k *Kind) sweep(ctx context.Context) error {
 	return errors.Join(k.takeAway(ctx, kubeobjects.RunLabel), k.restoreFormers(ctx))
 }
 
-// takeAway deletes all objects that have a label, and returns when they are gone, and what others made of them too.
+// takeAway deletes all objects that have a label, and returns when they are gone, and what others made of them too. All kinds are listed only
+// before and after: the API server is slow to do that, and other lanes need it.
 func (k *Kind) takeAway(ctx context.Context, selector string) error {
-	return k.cluster.WaitFor(ctx, limits.ObjectsGone, func(ctx context.Context) (string, error) {
+	for {
 		left, err := k.objects.Labelled(ctx, selector)
 		if err != nil || len(left) == 0 {
-			return "", err
+			return err
 		}
-		var names []string
 		for _, one := range left {
-			names = append(names, one.String())
-			if one.Owned {
-				continue // it goes with its owner
-			}
-			if err := one.Remove(ctx); err != nil {
-				return "", err
+			if !one.Owned { // what is goes with its owner
+				if err := one.Remove(ctx); err != nil {
+					return err
+				}
 			}
 		}
-		return fmt.Sprintf("%s still exist", strings.Join(names, ", ")), nil
-	})
+		err = k.cluster.WaitFor(ctx, limits.ObjectsGone, func(ctx context.Context) (string, error) {
+			for i, one := range left {
+				if gone, err := one.Gone(ctx); err != nil || !gone {
+					left = left[i:] // those before it are gone
+					return fmt.Sprintf("%s still exists", one), err
+				}
+			}
+			return "", nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // checkImages refuses images that nobody could have: those of the machine's programs are checked as in the lab, all others belong to the

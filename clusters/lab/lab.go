@@ -64,6 +64,7 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 		found[name] = images.Offer(name)
 	}
 	found["network-policy"] = offers.Offer{OK: true, Why: "the lab enforces them by rules of its own"}
+	found["policy-log"] = offers.Offer{OK: found["nflog"].OK, Why: "the lab's rules log packets by NFLOG"}
 	found["kubernetes"] = offers.Offer{Why: "the lab has no API server; use --cluster kind"}
 	return found, nil
 }

@@ -24,6 +24,7 @@ var Known = map[string]string{
 	"proxy-iptables":          "kube-proxy runs in iptables mode",
 	"proxy-nftables":          "kube-proxy runs in nftables mode",
 	"network-policy":          "network policies are enforced",
+	"policy-log":              "packets that network policies drop are logged, with the pod, the direction and the policy",
 	"kubernetes":              "there is an API server, a scheduler and a kubelet on each node",
 	"nginx":                   "pods can run nginx",
 	"haproxy":                 "pods can run HAProxy",

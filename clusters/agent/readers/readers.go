@@ -14,7 +14,7 @@ import (
 // Catalogue lists every reader by the name that scenarios use.
 var Catalogue = map[string]Reader{
 	"conntrack": {Read: conntrack, Reads: "connection tracking's counters, as conntrack -S prints them, and its entries", Keys: conntrackKeys, Always: true},
-	"policy":    {Read: enforce.Readings, Reads: "what network policies isolate and drop on a node", Keys: enforce.ReadingKeys},
+	"policy":    {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
 	"services":  {Read: services, Reads: "what kube-proxy's rules and conntrack say of UDP Services", Keys: servicesKeys},
 	"snmp":      {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
 }

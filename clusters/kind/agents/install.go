@@ -33,9 +33,9 @@ func Install(ctx context.Context, client kubernetes.Interface, image string, own
 	said := ""
 	err = await.Until(ctx, limits.AgentsInstalled, limits.Poll, func(ctx context.Context) (string, error) {
 		missing, err := state(ctx, client)
-		if err == nil && missing != "" && missing != said && progress != nil {
+		if count, _, _ := strings.Cut(missing, " ("); err == nil && missing != "" && count != said && progress != nil {
 			progress(missing)
-			said = missing
+			said = count
 		}
 		return missing, err
 	})
@@ -110,8 +110,11 @@ func state(ctx context.Context, client kubernetes.Interface) (string, error) {
 			why = append(why, fmt.Sprintf("%s: %s", pod.Spec.NodeName, reason))
 		}
 	}
-	if len(why) > 0 {
-		text += " (" + strings.Join(why, "; ") + ")"
+	switch {
+	case len(why) == 1:
+		text += " (" + why[0] + ")"
+	case len(why) > 1:
+		text += fmt.Sprintf(" (%s; and %d more)", why[0], len(why)-1)
 	}
 	return text, nil
 }

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -203,6 +204,18 @@ func (o *Client) Established(ctx context.Context, made *unstructured.Unstructure
 // Remove deletes it; what is not there is deleted already.
 func (l Labelled) Remove(ctx context.Context) error { return removeFrom(ctx, l.resource, l.Ref) }
 
+// Gone says whether it is not there any more. Another object of its name, which a controller made in its place, is not it.
+func (l Labelled) Gone(ctx context.Context) (bool, error) {
+	there, err := l.resource.Get(ctx, l.Name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("%s: %w", l.Ref, err)
+	}
+	return there.GetUID() != l.uid, nil
+}
+
 func removeFrom(ctx context.Context, resource dynamic.ResourceInterface, object Ref) error {
 	background := metav1.DeletePropagationBackground
 	err := resource.Delete(ctx, object.Name, metav1.DeleteOptions{PropagationPolicy: &background})
@@ -258,6 +271,7 @@ func deletedAt(kind string) int {
 type Labelled struct {
 	Ref
 	resource dynamic.ResourceInterface
+	uid      types.UID
 	// Owned means that another object made it, and that it goes with that one.
 	Owned bool
 }
@@ -278,7 +292,7 @@ func (o *Client) Labelled(ctx context.Context, selector string) ([]Labelled, err
 			return nil, fmt.Errorf("list %s with label %s: %w", r.kind, selector, err)
 		}
 		for _, item := range list.Items {
-			one := Labelled{Ref: Ref{r.kind, item.GetNamespace(), item.GetName()}, resource: o.client.Resource(r.gvr), Owned: owned(item)}
+			one := Labelled{Ref: Ref{r.kind, item.GetNamespace(), item.GetName()}, resource: o.client.Resource(r.gvr), uid: item.GetUID(), Owned: owned(item)}
 			if item.GetNamespace() != "" {
 				one.resource = o.client.Resource(r.gvr).Namespace(item.GetNamespace())
 			}

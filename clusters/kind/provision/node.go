@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/cluster/constants"
@@ -63,7 +64,8 @@ func (c *Cluster) find(ctx context.Context) (err error) {
 		return err
 	}
 	// The harness sends many requests at once, and nobody else uses this API server.
-	c.Config.QPS = -1 // nobody else asks this API server
+	c.Config.QPS = -1
+	c.Config.WarningHandler = rest.NoWarnings{} // they would be printed
 	c.Client, err = kubernetes.NewForConfig(c.Config)
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -89,6 +90,11 @@ type Cluster struct {
 	engine   containers.Engine
 	instance string
 	made     *ledger
+
+	// ran guards what the engine said last about whether the nodes run.
+	ran    sync.Mutex
+	ranAt  time.Time
+	ranErr error
 }
 
 const (

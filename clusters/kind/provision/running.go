@@ -20,7 +20,7 @@ func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.Ca
 		defer again.Stop()
 		for ctx.Err() == nil {
 			// A failed check does not end the context.
-			if err := c.Running(ctx); errors.As(err, new(nodesEnded)) {
+			if err := c.ranJustNow(ctx); errors.As(err, new(nodesEnded)) {
 				cancel(err)
 			}
 			select {
@@ -30,6 +30,16 @@ func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.Ca
 		}
 	}()
 	return ctx, func() { cancel(nil) }
+}
+
+// ranJustNow is Running, asked once for all who wait at the same time: each question starts a program.
+func (c *Cluster) ranJustNow(ctx context.Context) error {
+	c.ran.Lock()
+	defer c.ran.Unlock()
+	if time.Since(c.ranAt) >= limits.NodesPoll {
+		c.ranAt, c.ranErr = time.Now(), c.Running(ctx)
+	}
+	return c.ranErr
 }
 
 // nodesEnded are nodes that have ended, each with its status in the engine.
