@@ -7,8 +7,8 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 )
 
-// Apply creates or replaces an object, as kubectl apply does. It returns when the object's pods run and have agents. It does not wait for
-// programs on the nodes that watch a Service or a NetworkPolicy. An object that no workload created must be kept first; it gets no run
+// Apply creates or replaces an object, as kubectl apply does. It returns when the object's pods run and have agents, and when
+// kube-proxies have the rules for a Service. It does not wait for those who enforce a NetworkPolicy. An object that no workload created must be kept first; it gets no run
 // label, so it is not deleted with the workload.
 func (c *cluster) Apply(ctx context.Context, text []byte) error {
 	c.changing.Lock()
@@ -21,7 +21,10 @@ func (c *cluster) Apply(ctx context.Context, text []byte) error {
 		if err := c.putOwn(ctx, text); err != nil {
 			return err
 		}
-		return c.dialPods(ctx)
+		if err := c.dialPods(ctx); err != nil || object.Kind != "Service" {
+			return err
+		}
+		return c.Settle(ctx)
 	}
 	if err := c.mustBeKept(object); err != nil {
 		return err

@@ -62,8 +62,9 @@ func parts(nodes []provision.Node, each int) (whole *part, all []*part) {
 	return whole, all
 }
 
-// Lanes is how many lanes a cluster of this machine gets nodes for if nobody says how many.
-func Lanes() int { return min(2*runtime.NumCPU(), maxLanes) }
+// Lanes is how many lanes a cluster of this machine gets nodes for if nobody says how many. Kubelets and the programs that start pods keep
+// a core busy for each: more lanes take longer than they save.
+func Lanes() int { return min(runtime.NumCPU(), maxLanes) }
 
 // maxLanes are as many as have nodes if each gets two.
 const maxLanes = (provision.MaxNodes - 1) / 2
