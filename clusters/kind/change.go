@@ -7,9 +7,9 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 )
 
-// Apply creates or replaces an object, as kubectl apply does. It returns when the object's pods run and have agents, and when
-// kube-proxies have the rules for a Service. It does not wait for those who enforce a NetworkPolicy. An object that no workload created must be kept first; it gets no run
-// label, so it is not deleted with the workload.
+// Apply creates or replaces an object, as kubectl apply does. It returns when the object's pods run and have agents, and when kube-proxies
+// have the rules for a Service. It does not wait for those who enforce a NetworkPolicy. An object that no workload created must be kept
+// first; it gets no run label, so it is not deleted with the workload.
 func (c *cluster) Apply(ctx context.Context, text []byte) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()

@@ -44,6 +44,7 @@ func (o Client) In(namespace string) *Client {
 	return &o
 }
 
+// New returns a Client of an API server.
 func New(config *rest.Config) (*Client, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1 // what a run left is looked for among all kinds, one request each
