@@ -15,6 +15,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/await"
 	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
 	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
 	"github.com/relapse-k8s/relapse/clusters/limits"
@@ -241,12 +242,17 @@ func (c *cluster) dialPods(ctx context.Context) error {
 			continue
 		}
 		all.Go(func() error {
-			if err := c.dialPod(dialing, place, &pods[i]); err != nil {
+			err := c.dialPod(dialing, place, &pods[i])
+			if err != nil && !c.over(dialing, &pods[i]) {
 				return err
 			}
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.pods[place] = &pods[i]
+			if err != nil {
+				delete(places, place)
+			} else {
+				c.pods[place] = &pods[i]
+			}
 			return nil
 		})
 	}
@@ -268,6 +274,17 @@ func (c *cluster) dialPods(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// over says whether a pod, which was running just now, has done its work, as the pods of jobs do. The kubelet tells it soon after.
+func (c *cluster) over(ctx context.Context, pod *corev1.Pod) bool {
+	return await.Until(ctx, limits.Look, limits.Poll, func(ctx context.Context) (string, error) {
+		now, err := c.kind.cluster.Client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+		if err != nil || now.Status.Phase != corev1.PodSucceeded {
+			return "it has not ended", err
+		}
+		return "", nil
+	}) == nil
 }
 
 func (c *cluster) dialPod(ctx context.Context, place string, pod *corev1.Pod) error {
