@@ -27,9 +27,10 @@ func policy(ctx context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, err := tool.Network(ctx, "iptables-save", "-c", "-t", "filter").Output()
+	// The variant for nftables, which Calico uses where kubelets do. The other one would make an empty table by reading it.
+	rules, err := tool.Network(ctx, "iptables-nft-save", "-c", "-t", "filter").Output()
 	if err != nil && !errors.Is(err, exec.ErrNotFound) {
-		return nil, fmt.Errorf("iptables-save -c -t filter: %w", err)
+		return nil, fmt.Errorf("iptables-nft-save -c -t filter: %w", err)
 	}
 	metrics, err := ciliumMetrics(ctx)
 	if err != nil {
