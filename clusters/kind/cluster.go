@@ -59,11 +59,15 @@ func (k *Kind) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster
 	}
 	c := k.workload(spec, p)
 	if err := c.fits(); err != nil {
-		return nil, errors.Join(err, c.leave(ctx, nil))
+		return nil, errors.Join(err, c.leave(ctx, ""))
 	}
 	if err := c.up(ctx); err != nil {
 		closed := c.takeDown(ctx)
-		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), closed, c.leave(ctx, closed))
+		dirty := ""
+		if ctx.Err() == nil { // else the run has ended anyway
+			dirty = c.check(ctx, closed)
+		}
+		return nil, errors.Join(fmt.Errorf("kind cluster %s: %w", k.cluster.Spec.Name, err), closed, c.leave(ctx, dirty))
 	}
 	return c, nil
 }
@@ -79,11 +83,9 @@ func (c *cluster) fits() error {
 	return nil
 }
 
-// leave checks that the nodes are as before and gives the part back. Closed is why the workload could not be deleted.
-func (c *cluster) leave(ctx context.Context, closed error) error {
-	ctx = context.WithoutCancel(ctx)
-	dirty := c.check(ctx, closed)
-	if err := c.kind.lock.Acquire(ctx, 1); err != nil {
+// leave gives the part back. Dirty is why no other lane can have it, or nothing.
+func (c *cluster) leave(ctx context.Context, dirty string) error {
+	if err := c.kind.lock.Acquire(context.WithoutCancel(ctx), 1); err != nil {
 		return err
 	}
 	defer c.kind.lock.Release(1)
@@ -304,7 +306,7 @@ func (c *cluster) dialPod(ctx context.Context, place string, pod *corev1.Pod) er
 func (c *cluster) Close(ctx context.Context) error {
 	c.ending.Do(func() {
 		c.ended = c.close(ctx)
-		c.ended = errors.Join(c.ended, c.leave(ctx, c.ended))
+		c.ended = errors.Join(c.ended, c.leave(ctx, c.check(ctx, c.ended)))
 	})
 	return c.ended
 }

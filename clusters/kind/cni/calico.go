@@ -2,6 +2,7 @@ package cni
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -46,7 +47,7 @@ func calicoObjects(manifest []byte, in Settings) ([]*unstructured.Unstructured, 
 			if err != nil || !found {
 				return nil, fmt.Errorf("DaemonSet calico-node has no %s with a command", probe)
 			}
-			command = keep(command, func(word string) bool { return word != "-bird-live" && word != "-bird-ready" })
+			command = slices.DeleteFunc(command, func(word string) bool { return word == "-bird-live" || word == "-bird-ready" })
 			if err := unstructured.SetNestedStringSlice(c, command, probe, "exec", "command"); err != nil {
 				return nil, err
 			}

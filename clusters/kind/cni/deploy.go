@@ -54,7 +54,7 @@ func rank(object *unstructured.Unstructured) int {
 	return len(first)
 }
 
-// missing says which of the pods are not ready, or nothing. A kubelet that lacks an image ends the waiting.
+// missing says which of the pods are not ready, or nothing.
 func missing(ctx context.Context, on Nodes, all []*unstructured.Unstructured) (string, error) {
 	for _, object := range all {
 		if podSpec(object) == nil {

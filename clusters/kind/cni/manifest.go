@@ -66,18 +66,6 @@ func containers(object *unstructured.Unstructured) (all []map[string]any) {
 	return all
 }
 
-// ImagesOf lists the images that objects name, once each.
-func ImagesOf(all []*unstructured.Unstructured) (images []string) {
-	for _, object := range all {
-		for _, c := range containers(object) {
-			if image, _ := c["image"].(string); image != "" && !slices.Contains(images, image) {
-				images = append(images, image)
-			}
-		}
-	}
-	return images
-}
-
 // dropCapabilities removes capabilities that the nodes cannot give from what containers ask for, and returns which: a container that asks
 // for more than its node has does not start.
 func dropCapabilities(all []*unstructured.Unstructured, have func(string) bool) (dropped []string) {

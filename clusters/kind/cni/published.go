@@ -77,8 +77,8 @@ func (p *Published) Read(ctx context.Context, folder string, tell func(string)) 
 // Names are the images' names, sorted.
 func (p *Published) Names() []string { return slices.Sorted(maps.Keys(p.Images)) }
 
-// Own says whether a file is not the one that the project published: a folder may have a changed one.
-func (p *Published) Own(text []byte) bool { return p.check(text) != nil }
+// Changed says whether a file is not the one that the project published: a folder may have a changed one.
+func (p *Published) Changed(text []byte) bool { return p.check(text) != nil }
 
 func (p *Published) check(text []byte) error {
 	if sum := fmt.Sprintf("%x", sha256.Sum256(text)); sum != p.SHA256 {
@@ -93,7 +93,7 @@ func (p *Published) fromFolder(folder string) ([]byte, error) {
 		return text, err
 	}
 	others, _ := filepath.Glob(filepath.Join(folder, p.Prefix+"*")) // the pattern is valid
-	others = keep(others, p.isFile)
+	others = slices.DeleteFunc(others, func(path string) bool { return !p.isFile(path) })
 	if len(others) > 0 {
 		return nil, fmt.Errorf("%s is not the version that relapse installs: %s is needed: %s", others[0], p.File, p.bring(folder))
 	}
@@ -123,15 +123,6 @@ func IsFile(path string) bool {
 		}
 	}
 	return false
-}
-
-func keep[T any](all []T, wanted func(T) bool) (kept []T) {
-	for _, one := range all {
-		if wanted(one) {
-			kept = append(kept, one)
-		}
-	}
-	return kept
 }
 
 // maxFile is far above the size of any manifest or chart.

@@ -25,7 +25,7 @@ func (m *maker) fetch(ctx context.Context) (err error) {
 	if m.file, err = p.Read(ctx, m.Spec.Folder, m.Spec.tell); err != nil {
 		return err
 	}
-	if m.plugin.Published.Own(m.file) {
+	if p.Changed(m.file) {
 		m.Notes = append(m.Notes, fmt.Sprintf("%s is not the file that the project published.", filepath.Join(m.Spec.Folder, p.File)))
 	}
 	// A file that is not what it should be is found before anything is made.
