@@ -62,17 +62,17 @@ func Create(ctx context.Context, s Spec, g *guard.Guard) (*Cluster, error) {
 	}
 	if plugin.Own != nil {
 		if m.own, err = plugin.Own(ctx, s.Bin); err != nil {
-			return nil, fail(missing{err})
+			return nil, fail(lacks(ctx, err))
 		}
 	}
 	if m.nodeArchives, m.archives, err = sortArchives(s.Archives, s.Image); err != nil {
 		return nil, fail(err)
 	}
 	if err := m.nodeImage(ctx); err != nil {
-		return nil, fail(missing{err})
+		return nil, fail(lacks(ctx, err))
 	}
 	if err := m.fetch(ctx); err != nil {
-		return nil, fail(missing{fmt.Errorf("CNI %s: %w", s.CNI, err)})
+		return nil, fail(lacks(ctx, fmt.Errorf("CNI %s: %w", s.CNI, err)))
 	}
 	if err := m.make(ctx); err != nil {
 		return nil, fail(m.unmake(ctx, err))

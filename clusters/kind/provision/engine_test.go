@@ -2,6 +2,8 @@ package provision
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -199,4 +201,8 @@ func TestCreateThatCannotBegin(t *testing.T) {
 	f.write("fails", "info")
 	_, err = Create(t.Context(), Spec{Name: "relapse-x"}, nil)
 	g.Expect(err).To(And(MatchError(MatchRegexp(`^Docker does not answer: .*told to fail\. Start Docker, or set DOCKER_HOST$`)), MatchError(clusters.ErrMissing)))
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("ended by signal: interrupt"))
+	_, err = Create(ctx, Spec{Name: "relapse-x"}, nil)
+	g.Expect(err).To(And(MatchError(HaveSuffix("ended by signal: interrupt")), Not(MatchError(clusters.ErrMissing))))
 }

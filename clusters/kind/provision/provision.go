@@ -179,6 +179,14 @@ func (missing) Is(target error) bool { return target == clusters.ErrMissing }
 
 func (m missing) Unwrap() error { return m.error }
 
+// lacks is what a search for something on this machine failed with, or why it was interrupted: that shows nothing about the machine.
+func lacks(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return missing{err}
+}
+
 // Available returns the node image that clusters get by default. The error says what this machine does not have.
 func Available(ctx context.Context) (string, error) {
 	m := &maker{Cluster: &Cluster{}}
@@ -201,7 +209,7 @@ func findEngine(ctx context.Context) (containers.Engine, error) {
 			said = "its program docker is not on the PATH"
 		}
 		said = strings.TrimRight(strings.TrimSuffix(said[strings.LastIndexByte(said, '\n')+1:], " Is the docker daemon running?"), ". ")
-		return docker, missing{fmt.Errorf("Docker does not answer: %s. Start Docker, or set DOCKER_HOST", said)}
+		return docker, lacks(ctx, fmt.Errorf("Docker does not answer: %s. Start Docker, or set DOCKER_HOST", said))
 	}
 	return docker, nil
 }
