@@ -325,7 +325,12 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 		policy.Why = "the CNI " + k.cluster.Spec.CNI + " enforces no NetworkPolicy"
 	}
 	found["network-policy"] = policy
-	found["policy-log"] = offers.Offer{Why: "what the CNI " + k.cluster.Spec.CNI + " logs is not read"}
+	found["policy-log"] = offers.Offer{OK: plugin.Flows != nil, Why: "the flow log of the CNI " + k.cluster.Spec.CNI + " is read"}
+	if plugin.Flows == nil {
+		found["policy-log"] = offers.Offer{Why: "what the CNI " + k.cluster.Spec.CNI + " logs is not read"}
+	}
+	maps.Copy(found, offers.Services(plugin.ServicesInEBPF))
+	found["policy-keeps-connections"] = offers.Offer{OK: plugin.Policies && !plugin.CutsConnections, Why: policy.Why}
 	return found, nil
 }
 

@@ -132,6 +132,7 @@ func (c *cluster) Follow(ctx context.Context, tell func(logs.Line)) error {
 	group, all := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.followEvents(all, hear) })
 	group.Go(func() error { return c.followStates(all, hear) })
+	group.Go(func() error { return c.followFlows(all, hear) })
 	c.mu.Lock()
 	pods := maps.Clone(c.pods)
 	c.mu.Unlock()

@@ -20,6 +20,8 @@ const (
 	overlayName = "flannel.1"
 	overlayPort = 8472
 	overlayID   = 1
+	// proxyMetrics is where kube-proxy serves its metrics on each node, as kubeadm has it.
+	proxyMetrics = "127.0.0.1:10249"
 )
 
 // nodeIP is the address of the nth node (from 0) on the nodes' network.

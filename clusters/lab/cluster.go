@@ -224,7 +224,7 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 		group.Go(func() error {
 			return c.start(ctx, place, program.Spec{Name: "kube-proxy", Network: true, Argv: []string{
 				filepath.Join(c.lab.Bin, "relapse-kube-proxy"), "--mode", c.spec.Proxy, "--node-name", name, "--node-ip", nodeIP(n),
-				"--cluster-cidr", podCIDR.String(), "--service-cidr", serviceCIDR.String(),
+				"--cluster-cidr", podCIDR.String(), "--service-cidr", serviceCIDR.String(), "--metrics-bind-address", proxyMetrics,
 			}})
 		})
 	}

@@ -3,10 +3,6 @@ package lab
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
-	"strconv"
-	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters/logs"
 
@@ -44,36 +40,15 @@ func (c *cluster) followDrops(ctx context.Context, place string, hear func(logs.
 	return err
 }
 
-// dropLine says what was dropped in terms of pods, as kube-iptables-tailer does with the lines of an iptables log.
+// dropLine names the pod at the other end.
 func (c *cluster) dropLine(place string, d enforce.Drop) logs.Line {
-	port := strconv.Itoa(int(d.Port))
-	policies := strings.Join(d.Policies, ",")
-	peer, whose := d.Peer, ""
+	drop := logs.Drop{
+		Namespace: d.Namespace, Pod: d.Pod, Direction: d.Direction, Policies: d.Policies, Address: d.Peer, Protocol: d.Protocol, Port: d.Port,
+	}
 	for _, pod := range c.work.pods {
 		if pod.Status.PodIP == d.Peer {
-			peer = pod.Namespace + "/" + pod.Name
-			whose = " (" + peer + ")"
+			drop.Peer = pod.Namespace + "/" + pod.Name
 		}
 	}
-	fields := map[string]string{
-		"namespace": d.Namespace, "pod": d.Pod, "direction": d.Direction, "policy": policies, "peer": peer, "protocol": d.Protocol,
-	}
-	var what string
-	switch {
-	case d.Port != 0 && d.Direction == enforce.Egress:
-		what = fmt.Sprintf("to %s/%s%s", net.JoinHostPort(d.Peer, port), d.Protocol, whose)
-	case d.Port != 0:
-		what = fmt.Sprintf("from %s%s to port %s/%s", d.Peer, whose, port, d.Protocol)
-	case d.Direction == enforce.Egress:
-		what = fmt.Sprintf("to %s%s, %s,", d.Peer, whose, d.Protocol)
-	default:
-		what = fmt.Sprintf("from %s%s, %s,", d.Peer, whose, d.Protocol)
-	}
-	if d.Port != 0 {
-		fields["port"] = port
-	}
-	return logs.Line{
-		Source: logs.SourceNFLOG, Event: logs.PolicyDrop, On: place, Fields: fields,
-		Line: fmt.Sprintf("%s of %s/%s %s dropped: isolated by %s", d.Direction, d.Namespace, d.Pod, what, strings.Join(d.Policies, ", ")),
-	}
+	return drop.Line(place)
 }

@@ -206,7 +206,7 @@ func TestPoliciesOfTheWorkloadAreInForce(t *testing.T) {
 	workload := append([][]byte{policy(t, "deny", `{podSelector: {matchLabels: {app: web}}}`)}, webAndClient...)
 	NewWithT(t).Expect(l.Check(workload)).To(BeEmpty())
 	c := create(t, clusters.Spec{Name: "workload", Nodes: 1, Proxy: "nftables", Workload: workload})
-	values, err := readers.Read.Call(t.Context(), c.Agent("node/node-1"), "policy", nil)
+	values, err := readers.Read.Call(t.Context(), c.Agent("node/node-1"), readers.Question{Reader: "policy"}, nil)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(values).To(HaveKeyWithValue("isolated", 2.0))
 }
@@ -245,7 +245,7 @@ func TestDropsAreToldAndOpenConnectionsGoOn(t *testing.T) {
 	}
 	p.tries("client>service", 300*time.Millisecond)
 	g.Expect(next()).To(Equal(logs.Line{
-		Source: "nflog", Event: "policy-drop", On: "node/node-2",
+		Source: "policy", Event: "policy-drop", On: "node/node-2",
 		Line: "ingress of default/web from 10.244.1.3 (default/client) to port 8080/tcp dropped: isolated by default/deny-ingress",
 		Fields: map[string]string{
 			"namespace": "default", "pod": "web", "direction": "ingress", "policy": "default/deny-ingress", "peer": "default/client", "protocol": "tcp", "port": "8080",

@@ -15,7 +15,7 @@ type Event struct {
 
 // Sources and events that clusters report, beside the lines of programs.
 const (
-	SourceNFLOG      = "nflog"
+	SourcePolicy     = "policy"
 	SourceKubernetes = "kubernetes"
 	PolicyDrop       = "policy-drop"
 	NodeNotReady     = "node-not-ready"
@@ -25,8 +25,8 @@ const (
 // Known returns all lines that a detector can look for, but for the kernel's: by source, and then by event.
 func Known() map[string]map[string]Event {
 	all := map[string]map[string]Event{
-		SourceNFLOG: {PolicyDrop: {
-			Means:  "a network policy dropped a packet; in the lab",
+		SourcePolicy: {PolicyDrop: {
+			Means:  "a network policy dropped a packet: the lab logs it by NFLOG, Cilium by Hubble",
 			Fields: []string{"namespace", "pod", "direction", "policy", "peer", "protocol", "port"},
 		}},
 		SourceKubernetes: {

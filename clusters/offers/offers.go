@@ -10,27 +10,39 @@ type Offer struct {
 
 // Known lists every feature, with its meaning.
 var Known = map[string]string{
-	"nfqueue":                 "packets can be held in user space (NFQUEUE, by nft's queue statement or the xt target)",
-	"conntrack":               "connection tracking can be read and written through ctnetlink in a node's namespace",
-	"conntrack-clash-resolve": "the kernel repairs a clash of two unconfirmed UDP entries and counts that in clash_resolve (5.10 and later)",
-	"conntrack-late-segments": "TCP segments from before the window are translated, and not INVALID (6.1 and later)",
-	"conntrack-timeouts":      "conntrack time-outs can be set in a node's namespace",
-	"bridge-netfilter":        "bridged packets pass iptables and nftables (br_netfilter)",
-	"vxlan":                   "VXLAN devices can be made",
-	"kernel-log":              "the kernel log can be read",
-	"nflog":                   "packets can be logged to a program (NFLOG)",
-	"kernel-log-rule":         "rules can log packets to the kernel log (nf_log_syslog)",
-	"kernel-log-rule-silent":  "what a rule logs in a node's namespace does not get into the kernel log (net.netfilter.nf_log_all_netns=0)",
-	"proxy-iptables":          "kube-proxy runs in iptables mode",
-	"proxy-nftables":          "kube-proxy runs in nftables mode",
-	"network-policy":          "network policies are enforced",
-	"policy-log":              "packets that network policies drop are logged, with the pod, the direction and the policy",
-	"kubernetes":              "there is an API server, a scheduler and a kubelet on each node",
-	"nginx":                   "pods can run nginx",
-	"haproxy":                 "pods can run HAProxy",
-	"envoy":                   "pods can run Envoy",
-	"node":                    "pods can run Node.js",
-	"host-conntrack-max":      "nf_conntrack_max of the whole machine can be set (needs root outside any user namespace)",
+	"nfqueue":                  "packets can be held in user space (NFQUEUE, by nft's queue statement or the xt target)",
+	"conntrack":                "connection tracking can be read and written through ctnetlink in a node's namespace",
+	"conntrack-clash-resolve":  "the kernel repairs a clash of two unconfirmed UDP entries and counts that in clash_resolve (5.10 and later)",
+	"conntrack-late-segments":  "TCP segments from before the window are translated, and not INVALID (6.1 and later)",
+	"conntrack-timeouts":       "conntrack time-outs can be set in a node's namespace",
+	"bridge-netfilter":         "bridged packets pass iptables and nftables (br_netfilter)",
+	"vxlan":                    "VXLAN devices can be made",
+	"kernel-log":               "the kernel log can be read",
+	"nflog":                    "packets can be logged to a program (NFLOG)",
+	"kernel-log-rule":          "rules can log packets to the kernel log (nf_log_syslog)",
+	"kernel-log-rule-silent":   "what a rule logs in a node's namespace does not get into the kernel log (net.netfilter.nf_log_all_netns=0)",
+	"proxy-iptables":           "kube-proxy runs in iptables mode",
+	"proxy-nftables":           "kube-proxy runs in nftables mode",
+	"network-policy":           "network policies are enforced",
+	"policy-log":               "packets that network policies drop are logged, with the pod, the direction and the policy",
+	"policy-keeps-connections": "a new network policy leaves open connections alone",
+	"service-conntrack":        "the addresses of Services are translated by netfilter, with entries of connection tracking (kube-proxy)",
+	"service-ebpf":             "the addresses of Services are translated by eBPF programs, before netfilter sees a packet (Cilium)",
+	"kubernetes":               "there is an API server, a scheduler and a kubelet on each node",
+	"nginx":                    "pods can run nginx",
+	"haproxy":                  "pods can run HAProxy",
+	"envoy":                    "pods can run Envoy",
+	"node":                     "pods can run Node.js",
+	"host-conntrack-max":       "nf_conntrack_max of the whole machine can be set (needs root outside any user namespace)",
+}
+
+// Services are the features that follow from who translates the addresses of Services.
+func Services(ebpf bool) map[string]Offer {
+	why := "kube-proxy's rules translate the addresses of Services"
+	if ebpf {
+		why = "the CNI's eBPF programs translate the addresses of Services"
+	}
+	return map[string]Offer{"service-conntrack": {OK: !ebpf, Why: why}, "service-ebpf": {OK: ebpf, Why: why}}
 }
 
 // Proxy are the features that follow from kube-proxy's mode.

@@ -189,7 +189,7 @@ func (l *fakeLane) operations(place, url string) (map[string]agent.Handler, func
 			return made, nil
 		})
 	}
-	readers.Read.Handle(ops, func(ctx context.Context, _ string, _ func(agent.None)) (map[string]float64, error) {
+	readers.Read.Handle(ops, func(ctx context.Context, _ readers.Question, _ func(agent.None)) (map[string]float64, error) {
 		if err := l.before(ctx, "read", "", place); err != nil {
 			return nil, err
 		}

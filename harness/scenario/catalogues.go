@@ -44,6 +44,20 @@ type Catalogues struct {
 type Reader struct {
 	// Reads says in a few words what it reads.
 	Reads string
-	// Keys are all numbers that it can read, on whichever kernel.
+	// Keys are all numbers that it can read, on whichever kernel. Nil if the file names them.
 	Keys units.Keys
+
+	// Argument is what a file writes after the reader's name and a slash, such as PORT: none if empty.
+	Argument string
+	// CheckArgument and Key say what is wrong with an argument, and with the name of a number where the file names them.
+	CheckArgument func(string) error
+	Key           func(string) (units.Key, error)
+}
+
+// Form is how a file writes the reader: conntrack, or metrics/PORT.
+func (r Reader) Form(name string) string {
+	if r.Argument == "" {
+		return name
+	}
+	return name + "/" + r.Argument
 }

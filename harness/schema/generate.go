@@ -113,11 +113,19 @@ func (g *generator) scenarioRules() {
 // references lets editors complete and check the names of offers and readers.
 func (g *generator) references(cat scenario.Catalogues) {
 	offers := anySlice(sortedKeys(cat.Offers))
-	readers := []*jsonschema.Schema{{Enum: anySlice(sortedKeys(cat.Readers))}, {Pattern: "^change/"}}
+	var closed []string
+	readers := []*jsonschema.Schema{{Pattern: "^change/"}}
 	meanings := ""
 	for _, name := range sortedKeys(cat.Readers) {
-		meanings += fmt.Sprintf(" %s: %s.", name, cat.Readers[name].Reads)
+		reader := cat.Readers[name]
+		meanings += fmt.Sprintf(" %s: %s.", reader.Form(name), reader.Reads)
+		if reader.Argument == "" {
+			closed = append(closed, name)
+		} else {
+			readers = append(readers, &jsonschema.Schema{Pattern: "^" + name + "/"})
+		}
 	}
+	readers = append(readers, &jsonschema.Schema{Enum: anySlice(closed)})
 	for name, t := range g.types {
 		for _, f := range reflect.VisibleFields(t) {
 			field, _, _ := strings.Cut(f.Tag.Get("json"), ",")

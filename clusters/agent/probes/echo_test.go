@@ -3,6 +3,7 @@ package probes
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -111,5 +112,44 @@ func TestEchosDoNotWaitForEachOther(t *testing.T) {
 	g.Expect(<-first).To(MatchError(ContainSubstring("EOF")), "who waits is told")
 	_, err = p.Attempt(ctx, 2)
 	g.Expect(err).To(MatchError(ContainSubstring("EOF")))
+	g.Expect(p.Close()).To(Succeed())
+}
+
+func TestEchoReopens(t *testing.T) {
+	if !nstest.Enter(t) {
+		return
+	}
+	g := NewWithT(t)
+	nstest.Must(t, "ip link set lo up")
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	g.Expect(err).NotTo(HaveOccurred())
+	defer listener.Close()
+	p := &Echo{To: listener.Addr().String(), Reopen: true}
+	ctx, cancel := context.WithCancel(t.Context())
+	silent, failed := make(chan net.Conn), make(chan error, 1)
+	go func() {
+		conn, _ := listener.Accept()
+		silent <- conn
+	}()
+	go func() {
+		_, err := p.Attempt(ctx, 0)
+		failed <- err
+	}()
+	conn := <-silent
+	_, err = bufio.NewReader(conn).ReadString('\n')
+	g.Expect(err).NotTo(HaveOccurred())
+	cancel()
+	g.Expect(<-failed).To(MatchError(ContainSubstring("i/o timeout")))
+	_, err = conn.Read(make([]byte, 1))
+	g.Expect(err).To(MatchError(io.EOF), "the connection is closed")
+
+	go func() {
+		conn, _ := listener.Accept()
+		_, _ = io.Copy(conn, conn)
+	}()
+	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err = p.Attempt(ctx, 1)
+	g.Expect(err).NotTo(HaveOccurred(), "another one is open")
 	g.Expect(p.Close()).To(Succeed())
 }

@@ -1,21 +1,14 @@
 package readers
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os/exec"
 	"regexp"
 	"strconv"
-	"time"
 
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
-	"golang.org/x/sys/unix"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/enforce"
 	"github.com/relapse-k8s/relapse/clusters/agent/tool"
@@ -32,11 +25,11 @@ func policy(ctx context.Context) (map[string]float64, error) {
 	if err != nil && !errors.Is(err, exec.ErrNotFound) {
 		return nil, fmt.Errorf("iptables-nft-save -c -t filter: %w", err)
 	}
-	metrics, err := ciliumMetrics(ctx)
+	families, err := scrape(ctx, ciliumPort)
 	if err != nil {
 		return nil, err
 	}
-	for _, other := range []map[string]float64{calicoPolicy(rules), ciliumPolicy(metrics)} {
+	for _, other := range []map[string]float64{calicoPolicy(rules), ciliumPolicy(families)} {
 		for key, value := range other {
 			values[key] += value
 		}
@@ -64,60 +57,19 @@ func calicoPolicy(rules []byte) map[string]float64 {
 }
 
 // ciliumPort is where Cilium's agent serves metrics, if they are enabled. Source: Cilium Documentation/observability/metrics.rst.
-const ciliumPort = 9962
-
-// metricsLimit is how long a program of the node may take to print its metrics.
-const metricsLimit = 2 * time.Second
-
-// ciliumMetrics asks the agent of Cilium on this node. Without one nobody listens.
-func ciliumMetrics(ctx context.Context) (map[string]*dto.MetricFamily, error) {
-	ctx, cancel := context.WithTimeout(ctx, metricsLimit)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", ciliumPort), nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENETUNREACH) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	return parseMetrics(text)
-}
-
-func parseMetrics(text []byte) (map[string]*dto.MetricFamily, error) {
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	return parser.TextToMetricFamilies(bytes.NewReader(text))
-}
+const ciliumPort = "9962"
 
 // ciliumPolicy reads how many endpoints have policies enforced in which direction, and how many packets were dropped by policies.
-func ciliumPolicy(metrics map[string]*dto.MetricFamily) map[string]float64 {
-	values := map[string]float64{}
-	directions := map[string]float64{"ingress": 1, "egress": 1, "both": 2}
-	for _, m := range metrics["cilium_policy_endpoint_enforcement_status"].GetMetric() {
-		values["isolated"] += directions[label(m, "enforcement")] * m.GetGauge().GetValue()
+func ciliumPolicy(families map[string]*dto.MetricFamily) map[string]float64 {
+	dropped := func(direction string) float64 {
+		return series{"cilium_drop_count_total", map[string]string{"direction": direction, "reason": "Policy denied"}}.sum(families)
 	}
-	keys := map[string]string{"INGRESS": enforce.Ingress, "EGRESS": enforce.Egress}
-	for _, m := range metrics["cilium_drop_count_total"].GetMetric() {
-		if key := keys[label(m, "direction")]; key != "" && label(m, "reason") == "Policy denied" {
-			values[key] += m.GetCounter().GetValue()
-		}
+	enforced := func(directions string) float64 {
+		return series{"cilium_policy_endpoint_enforcement_status", map[string]string{"enforcement": directions}}.sum(families)
 	}
-	return values
-}
-
-func label(m *dto.Metric, name string) string {
-	for _, pair := range m.GetLabel() {
-		if pair.GetName() == name {
-			return pair.GetValue()
-		}
+	return map[string]float64{
+		"isolated":      enforced("ingress") + enforced("egress") + 2*enforced("both"),
+		enforce.Ingress: dropped("INGRESS"),
+		enforce.Egress:  dropped("EGRESS"),
 	}
-	return ""
 }

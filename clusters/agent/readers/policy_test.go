@@ -34,5 +34,5 @@ cilium_policy_endpoint_enforcement_status{enforcement="none"} 5
 `))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(ciliumPolicy(metrics)).To(Equal(map[string]float64{"isolated": 4, "ingress": 3, "egress": 7}))
-	g.Expect(ciliumPolicy(nil)).To(Equal(map[string]float64{}))
+	g.Expect(ciliumPolicy(nil)).To(Equal(map[string]float64{"isolated": 0, "ingress": 0, "egress": 0}))
 }

@@ -5,6 +5,7 @@ package readers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/enforce"
@@ -14,31 +15,52 @@ import (
 // Catalogue lists every reader by the name that scenarios use.
 var Catalogue = map[string]Reader{
 	"conntrack": {Read: conntrack, Reads: "connection tracking's counters, as conntrack -S prints them, and its entries", Keys: conntrackKeys, Always: true},
-	"policy":    {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
-	"services":  {Read: services, Reads: "what kube-proxy's rules and conntrack say of UDP Services", Keys: servicesKeys},
-	"snmp":      {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
+	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: metricsPort, Key: metricsKey,
+		Reads: "what a program serves to Prometheus on a port of 127.0.0.1: 10249 is kube-proxy's, 9091 Felix's, 9962 Cilium's. A key is the name of a series, with labels if needed; all series that have them are added up"},
+	"policy":   {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
+	"services": {Read: services, Reads: "what kube-proxy's rules and conntrack say of UDP Services", Keys: servicesKeys},
+	"snmp":     {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
 }
 
-// Reader reads numbers at a place.
+// Reader reads numbers at a place: closed, with numbers of its own, or open, with those that the scenario names.
 type Reader struct {
-	// Read reads them in the calling namespace.
-	Read func(ctx context.Context) (map[string]float64, error)
 	// Reads says in a few words what it reads.
 	Reads string
-	// Keys are all numbers that it can read on any kernel, so that a misspelt one is an error.
+	// Read reads all numbers of a closed reader in the calling namespace.
+	Read func(ctx context.Context) (map[string]float64, error)
+	// Keys are all numbers that a closed reader can read on any kernel, so that a misspelt one is an error.
 	Keys units.Keys
 	// Always means that every run reads all its numbers on every node.
 	Always bool
+
+	// Ask reads the named numbers of an open reader, whose name in scenarios has an argument: metrics/PORT.
+	Ask func(ctx context.Context, argument string, keys []string) (map[string]float64, error)
+	// Argument is what stands after the slash. CheckArgument and Key say what is wrong with one, and with the name of a number.
+	Argument      string
+	CheckArgument func(string) error
+	Key           func(string) (units.Key, error)
 }
 
-// Read is the operation: the name of a reader in, its numbers out.
-var Read = agent.Op[string, agent.None, map[string]float64]{Name: "read"}
+// Question is what is asked of a reader.
+type Question struct {
+	// Reader is its name, with its argument if it has one.
+	Reader string `json:"reader"`
+	// Keys are the numbers that an open reader is asked for.
+	Keys []string `json:"keys,omitempty"`
+}
+
+// Read is the operation.
+var Read = agent.Op[Question, agent.None, map[string]float64]{Name: "read"}
 
 // HandleRead serves Read.
-func HandleRead(ctx context.Context, name string, _ func(agent.None)) (map[string]float64, error) {
+func HandleRead(ctx context.Context, q Question, _ func(agent.None)) (map[string]float64, error) {
+	name, argument, _ := strings.Cut(q.Reader, "/")
 	reader, ok := Catalogue[name]
-	if !ok {
-		return nil, fmt.Errorf("unknown reader %q", name)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("unknown reader %q", q.Reader)
+	case reader.Ask != nil:
+		return reader.Ask(ctx, argument, q.Keys)
 	}
 	return reader.Read(ctx)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // cilium connects the nodes by VXLAN and enforces NetworkPolicies with eBPF programs. Without kube-proxy it does its work too.
-var cilium = Plugin{Policies: true, ReplacesProxy: true, Published: &Published{
+var cilium = Plugin{Policies: true, Flows: hubble, ServicesInEBPF: true, CutsConnections: true, ReplacesProxy: true, Published: &Published{
 	Version: ciliumVersion, Prefix: "cilium-", File: "cilium-" + ciliumVersion + ".tgz", SHA256: ciliumChart, Images: ciliumImages,
 	URL:     "https://helm.cilium.io/cilium-" + ciliumVersion + ".tgz",
 	Objects: ciliumObjects,
@@ -68,7 +68,7 @@ func ciliumValues(in Settings) map[string]any {
 	values := object{
 		"ipam": object{"mode": "kubernetes"}, "image": tagged, "operator": object{"replicas": 1, "image": tagged}, "envoy": object{"enabled": false},
 		"prometheus": object{"enabled": true},
-		"hubble":     object{"enabled": true, "relay": object{"enabled": false}, "ui": object{"enabled": false}, "tls": object{"enabled": false}},
+		"hubble":     hubbleValues(),
 	}
 	if in.Proxy == "none" {
 		values["kubeProxyReplacement"] = true

@@ -32,6 +32,12 @@ type Plugin struct {
 	Own func(ctx context.Context, bin string) (*ownimage.Image, error)
 	// Policies says that it enforces NetworkPolicies.
 	Policies bool
+	// Flows is its log of what policies dropped, or nil if relapse reads none.
+	Flows *FlowLog
+	// ServicesInEBPF says that it translates the addresses of Services before netfilter sees a packet, also beside kube-proxy.
+	ServicesInEBPF bool
+	// CutsConnections says that a new policy also cuts connections that are open.
+	CutsConnections bool
 }
 
 // Plugins by the name of the setting.

@@ -19,7 +19,7 @@ func All() scenario.Catalogues {
 	}
 	known := map[string]scenario.Reader{}
 	for name, r := range readers.Catalogue {
-		known[name] = scenario.Reader{Reads: r.Reads, Keys: r.Keys}
+		known[name] = scenario.Reader{Reads: r.Reads, Keys: r.Keys, Argument: r.Argument, CheckArgument: r.CheckArgument, Key: r.Key}
 	}
 	lines := logs.Known()
 	lines["kernel"] = map[string]logs.Event{}

@@ -121,7 +121,7 @@ func topics() ([]topic, error) {
 	var readers, logs, offers, places, commands []word
 	for _, name := range sorted(cat.Readers) {
 		r := cat.Readers[name]
-		readers = append(readers, word{name, r.Reads, func(p *page) { p.keys(r.Keys) }})
+		readers = append(readers, word{r.Form(name), r.Reads, func(p *page) { p.keys(r.Keys) }})
 	}
 	for _, name := range sorted(cat.Logs) {
 		events := cat.Logs[name]

@@ -60,7 +60,10 @@ func (v *validator) collect() {
 	v.controls = v.names("control", "controls", "controls", len(s.Controls), func(i int) string { return s.Controls[i].ID })
 	v.claims = v.names("claim", "claims", "claims", len(s.Claims), func(i int) string { return s.Claims[i].ID })
 	v.offers = names{noun: "offer", plural: "offers", list: sortedKeys(v.cat.Offers)}
-	v.readers = names{noun: "reader", plural: "readers", list: slices.Insert(sortedKeys(v.cat.Readers), 0, "change/ID")}
+	v.readers = names{noun: "reader", plural: "readers", list: []string{"change/ID"}}
+	for _, name := range sortedKeys(v.cat.Readers) {
+		v.readers.list = append(v.readers.list, v.cat.Readers[name].Form(name))
+	}
 	v.collectNodes()
 	v.collectPods()
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -14,7 +15,11 @@ import (
 func (v *validator) keysOf(e scenario.ReadingExpectation) (units.Keys, bool) {
 	id, ok := e.Change()
 	if !ok {
-		reader, known := v.cat.Readers[e.Reader]
+		reader, _, known := v.readerOf(e)
+		if known && reader.Key != nil {
+			key, err := reader.Key(e.Key)
+			return units.Keys{e.Key: key}, err == nil
+		}
 		return reader.Keys, known && reader.Keys != nil
 	}
 	all := units.Keys{}
@@ -31,6 +36,39 @@ func (v *validator) keysOf(e scenario.ReadingExpectation) (units.Keys, bool) {
 		}
 	}
 	return all.And(units.Applied, units.AppliedKey), len(all) > 0
+}
+
+// readerOf returns the reader of a place that a reading names, and its argument.
+func (v *validator) readerOf(e scenario.ReadingExpectation) (reader scenario.Reader, argument string, known bool) {
+	name, argument, slash := strings.Cut(e.Reader, "/")
+	reader, known = v.cat.Readers[name]
+	return reader, argument, known && slash == (reader.Argument != "")
+}
+
+// named checks a reading whose number the file names itself, so that nothing else tells a misspelt one, which is 0 for ever.
+func (v *validator) named(path string, e scenario.ReadingExpectation, reader scenario.Reader) {
+	if _, err := reader.Key(e.Key); err != nil {
+		v.r.addAt(join(path, "key"), "%s", err)
+		return
+	}
+	shown := false
+	scenario.Walk("", v.s, func(at string, value reflect.Value, _ reflect.StructField) {
+		other, ok := value.Interface().(scenario.ReadingExpectation)
+		shown = shown || ok && other.Reader == e.Reader && other.Key == e.Key && !contains(other, 0) && !v.silent(at)
+	})
+	if !shown {
+		v.r.addAt(join(path, "key"), "nothing would tell that %q is misspelt: expect it above 0 somewhere", e.Key)
+	}
+}
+
+// silent reports whether a path is in a detector that is expected to be silent.
+func (v *validator) silent(path string) bool {
+	for i, d := range v.s.Detection {
+		if strings.HasPrefix(path, index("detection", i)+".") {
+			return d.Expect == scenario.ExpectSilent
+		}
+	}
+	return false
 }
 
 // allSteps are the changes of all variants, remedies and controls.
@@ -90,7 +128,7 @@ func (v *validator) logLine(path string, config any) {
 }
 
 // logOffers are what a cluster must offer for a log to be written, by its source. The others are those of programs in pods.
-var logOffers = map[string]string{"kernel": "kernel-log", "kubernetes": "kubernetes", "nflog": "policy-log"}
+var logOffers = map[string]string{"kernel": "kernel-log", "kubernetes": "kubernetes", "policy": "policy-log"}
 
 // heard checks that a detector which reads a log needs that somebody writes it: where nobody does, it would be silent for that reason.
 func (v *validator) heard(path string, detector scenario.Detector) {

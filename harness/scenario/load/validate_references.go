@@ -108,11 +108,23 @@ func (v *validator) reader(path string, e scenario.ReadingExpectation, steps nam
 		}
 		return
 	}
-	if !v.ref(at, e.Reader, v.readers) {
+	reader, argument, known := v.readerOf(e)
+	if !known {
+		v.ref(at, e.Reader, v.readers)
 		return
 	}
 	if !v.r.has(on) {
 		v.r.addAt(on, "required field is missing: the place where %s is read", e.Reader)
 	}
-	v.key(key, e)
+	if reader.Argument == "" {
+		v.key(key, e)
+		return
+	}
+	if err := reader.CheckArgument(argument); err != nil {
+		v.r.addAt(at, "%s", err)
+	}
+	if p, err := scenario.ParsePlace(e.On); err == nil && !slices.Contains([]string{"nodes", "node", "node-of", "pod"}, p.Kind) && v.r.has(on) {
+		v.r.addAt(on, "%s is read on nodes and in pods only", e.Reader)
+	}
+	v.named(path, e, reader)
 }

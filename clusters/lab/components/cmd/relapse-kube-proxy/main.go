@@ -25,6 +25,7 @@ type options struct {
 	nodeIP      netip.Addr
 	clusterCIDR netip.Prefix
 	serviceCIDR netip.Prefix
+	metrics     string
 }
 
 func main() {
@@ -46,6 +47,9 @@ func run(ctx context.Context, args []string, input io.Reader, output io.Writer) 
 	errors := &loggedErrors{}
 	node, err := newNode(klog.NewContext(ctx, errors.logger()), opts)
 	if err != nil {
+		return err
+	}
+	if err := serveMetrics(opts.metrics, opts.mode); err != nil {
 		return err
 	}
 	return serve(ctx, &syncer{node: node, errors: errors}, state.Follow(ctx, input), state.NewReporter(output))
@@ -101,6 +105,7 @@ func parse(args []string) (options, error) {
 	flags.TextVar(&opts.nodeIP, "node-ip", netip.Addr{}, "the node's IPv4 address")
 	flags.TextVar(&opts.clusterCIDR, "cluster-cidr", netip.Prefix{}, "the pods' network: what comes from elsewhere is masqueraded")
 	flags.TextVar(&opts.serviceCIDR, "service-cidr", netip.Prefix{}, "the Services' network (optional): nftables mode drops what goes to no Service in it")
+	flags.StringVar(&opts.metrics, "metrics-bind-address", "", "serve kube-proxy's metrics on this `address` (optional)")
 	if err := flags.Parse(args); err != nil {
 		return opts, err
 	}
