@@ -143,9 +143,13 @@ type Orchestrated interface {
 	CountPods(ctx context.Context, namespace, selector string) (pending, running int, err error)
 	// DeletePods deletes the pods of a namespace that a label selector selects, and returns when they are gone.
 	DeletePods(ctx context.Context, namespace, selector string) error
+	// ApplyPending applies an object of the workload whose pods are not expected to start: nobody waits for them until it is applied again.
+	ApplyPending(ctx context.Context, object []byte) error
+	// PodsOf counts the pods of an object: how many are pending, and how many run.
+	PodsOf(ctx context.Context, name string) (pending, running int, err error)
 }
 
-// Renewed is a cluster whose own pods may be replaced during a scenario, as CoreDNS's are when they are deleted.
+// Renewed is a cluster whose own pods, and those of workloads, may be replaced during a scenario, as CoreDNS's are when they are deleted.
 type Renewed interface {
 	// Renewed says for the report which pods were replaced, or nothing, and which differences of nodes follow from that, or nil: the new pods
 	// have other addresses and links. What other lanes of the cluster did can be among them.

@@ -100,3 +100,13 @@ func (o *Orchestrated) Deleted(namespace, selector string) int {
 	defer o.mu.Unlock()
 	return o.pods[namespace+" "+selector]
 }
+
+// ApplyPending keeps an object whose pods do not start.
+func (o *Orchestrated) ApplyPending(ctx context.Context, object []byte) error {
+	return o.Apply(ctx, object)
+}
+
+// PodsOf says that the one pod of each object runs.
+func (o *Orchestrated) PodsOf(context.Context, string) (pending, running int, err error) {
+	return 0, 1, o.fail("pods-of")
+}

@@ -13,11 +13,25 @@ import (
 func (c *cluster) Apply(ctx context.Context, text []byte) error {
 	c.changing.Lock()
 	defer c.changing.Unlock()
+	return c.apply(ctx, text, false)
+}
+
+// ApplyPending does the same, and does not wait for the object's pods.
+func (c *cluster) ApplyPending(ctx context.Context, text []byte) error {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	return c.apply(ctx, text, true)
+}
+
+func (c *cluster) apply(ctx context.Context, text []byte, pending bool) error {
 	object, foreign, err := c.foreign(ctx, text)
 	switch {
 	case err != nil:
 		return err
 	case !foreign:
+		c.mu.Lock()
+		c.pending[key(object.Kind, object.Namespace, object.Name)] = pending
+		c.mu.Unlock()
 		if err := c.putOwn(ctx, text); err != nil {
 			return err
 		}
@@ -49,7 +63,7 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 		return nil, err
 	}
 	c.mu.Lock()
-	former := c.given[key(kind, namespace, name)]
+	former, pending := c.given[key(kind, namespace, name)], c.pending[key(kind, namespace, name)]
 	c.mu.Unlock()
 	if foreign || former == nil {
 		if former, err = c.objects.Get(ctx, kind, namespace, name); err != nil {
@@ -72,7 +86,9 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 			_, err := c.objects.Apply(ctx, former)
 			return err
 		}
-		return c.Apply(ctx, former)
+		c.changing.Lock()
+		defer c.changing.Unlock()
+		return c.apply(ctx, former, pending)
 	}, nil
 }
 
@@ -102,6 +118,7 @@ func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) erro
 	}
 	c.mu.Lock()
 	delete(c.given, key(kind, namespace, name))
+	delete(c.pending, key(kind, namespace, name))
 	c.mu.Unlock()
 	return c.dialPods(ctx)
 }

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/agent"
@@ -39,9 +40,13 @@ type cluster struct {
 	mu       sync.Mutex
 	conns    map[string]*agent.Conn
 	pods     map[string]*corev1.Pod // by place
+	// first are the names of the pods that the workload had in the beginning.
+	first map[types.UID]string
 	// addresses of all pods so far, including deleted ones.
 	addresses map[netip.Addr]bool
 	given     map[string][]byte
+	// pending are the objects whose pods are not expected to start.
+	pending map[string]bool
 	// kept are the objects, not created by the workload, that Keep has recorded.
 	kept map[string]bool
 	// interrupted means that no agent may be started any more.
@@ -105,7 +110,7 @@ func (k *Kind) workload(spec clusters.Spec, p *part) *cluster {
 	run := p.Unique(spec.Run)
 	return &cluster{
 		part: p, kind: k, spec: spec, run: run, objects: k.objects.In(p.namespace), conns: map[string]*agent.Conn{}, pods: map[string]*corev1.Pod{},
-		addresses: map[netip.Addr]bool{}, given: map[string][]byte{}, kept: map[string]bool{},
+		addresses: map[netip.Addr]bool{}, given: map[string][]byte{}, pending: map[string]bool{}, kept: map[string]bool{},
 		prepare: &preparer{run: run, nodes: p.nodes[:min(spec.Nodes, len(p.nodes))], image: k.image, images: map[string]string{}, owners: map[string]string{}},
 	}
 }
@@ -117,7 +122,19 @@ func (c *cluster) up(ctx context.Context) error {
 		clusters.Step{What: "workload", Do: c.applyAll},
 		clusters.Step{What: "pods", Do: c.dialPods},
 		clusters.Step{What: "ready pods", Do: c.ready},
+		clusters.Step{What: "names of the pods", Do: func(context.Context) error { c.first = c.names(); return nil }},
 	)
+}
+
+// names are those of the workload's pods that have agents.
+func (c *cluster) names() map[types.UID]string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := map[types.UID]string{}
+	for _, pod := range c.pods {
+		names[pod.UID] = pod.Name
+	}
+	return names
 }
 
 func (c *cluster) startOutside(ctx context.Context) (err error) {

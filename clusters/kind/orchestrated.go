@@ -77,6 +77,11 @@ func (c *cluster) CountPods(ctx context.Context, namespace, selector string) (pe
 	return pending, running, nil
 }
 
+// PodsOf counts the pods of an object of the workload by phase.
+func (c *cluster) PodsOf(ctx context.Context, name string) (pending, running int, err error) {
+	return c.CountPods(ctx, metav1.NamespaceDefault, ownerLabel+"="+name)
+}
+
 // DeletePods deletes pods by force: without a CNI the kubelet cannot take their network away, and an ordinary deletion does not end.
 func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) error {
 	pods := c.kind.cluster.Client.CoreV1().Pods(c.local(namespace))

@@ -3,6 +3,7 @@ package kind
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -56,40 +57,46 @@ var proxyRules = regexp.MustCompile(`^nft table ip6? kube-proxy: |^nft table ip6
 
 // replaced lists which of the cluster's own pods were replaced since the beginning.
 func (k *Kind) replaced(ctx context.Context) (string, error) {
-	now, err := k.systemPods(ctx)
-	if err != nil {
-		return "", err
-	}
-	var gone, come []string
-	for uid, pod := range k.system {
-		if _, still := now[uid]; !still {
-			gone = append(gone, pod.Name)
-		}
-	}
-	for uid, pod := range now {
-		if _, was := k.system[uid]; !was {
-			come = append(come, pod.Name)
-		}
-	}
-	if len(gone)+len(come) == 0 {
-		return "", nil
-	}
-	slices.Sort(gone)
-	slices.Sort(come)
-	return fmt.Sprintf("the cluster's own pods have changed: deleted %s; created %s", strings.Join(gone, ", "), strings.Join(come, ", ")), nil
+	pods, err := k.systemPods(ctx)
+	return changed("the cluster's own pods", podNames(k.system), podNames(pods)), err
 }
 
-// Renewed compares the cluster's own pods with those at the beginning. The rules for the Services of lanes beside this one come and go.
+func podNames(pods map[types.UID]corev1.Pod) map[types.UID]string {
+	names := map[types.UID]string{}
+	for uid, pod := range pods {
+		names[uid] = pod.Name
+	}
+	return names
+}
+
+// changed says which pods have gone and come, or nothing.
+func changed(whose string, before, now map[types.UID]string) string {
+	without := func(all, others map[types.UID]string) string {
+		left := maps.Clone(all)
+		maps.DeleteFunc(left, func(uid types.UID, _ string) bool { _, there := others[uid]; return there })
+		return strings.Join(slices.Sorted(maps.Values(left)), ", ")
+	}
+	gone, come := without(before, now), without(now, before)
+	if gone == "" && come == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s have changed: deleted %s; created %s", whose, gone, come)
+}
+
+// Renewed compares the cluster's own pods, and those of the workload, with those at the beginning. The rules for the Services of lanes
+// beside this one come and go.
 func (c *cluster) Renewed(ctx context.Context) (string, func(string) bool, error) {
-	what, err := c.kind.replaced(ctx)
-	if what == "" && !c.whole() {
-		return "", proxyRules.MatchString, err
-	}
-	if what != "" {
-		what += ": they have other addresses and links, which the comparison of the nodes leaves out, and the rules of kube-proxy with them"
-	}
-	if what == "" {
+	system, err := c.kind.replaced(ctx)
+	if err != nil {
 		return "", nil, err
 	}
-	return what, podNetwork.MatchString, err
+	all := slices.DeleteFunc([]string{system, changed("the scenario's pods", c.first, c.names())}, func(s string) bool { return s == "" })
+	switch {
+	case len(all) > 0:
+		return strings.Join(all, "; ") + ": they have other addresses and links, which the comparison of the nodes leaves out, and the rules of kube-proxy with them",
+			podNetwork.MatchString, nil
+	case !c.whole():
+		return "", proxyRules.MatchString, nil
+	}
+	return "", nil, nil
 }

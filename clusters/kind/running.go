@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -41,9 +42,16 @@ func (c *cluster) look(ctx context.Context, trouble func(corev1.Pod) string) (po
 	if err != nil {
 		return nil, "", err
 	}
+	wanted, err := c.wanted(ctx)
+	if err != nil {
+		return nil, "", err
+	}
 	var all []string
 	have := map[string]int{}
 	for _, pod := range list.Items {
+		if wanted[pod.Labels[ownerLabel]].pending {
+			continue
+		}
 		if pod.Status.Phase == corev1.PodSucceeded {
 			have[pod.Labels[ownerLabel]]++
 			continue
@@ -55,12 +63,9 @@ func (c *cluster) look(ctx context.Context, trouble func(corev1.Pod) string) (po
 		}
 		have[pod.Labels[ownerLabel]]++
 	}
-	wanted, err := c.wanted(ctx)
-	if err != nil {
-		return nil, "", err
-	}
 	for owner, want := range wanted {
 		switch {
+		case want.pending:
 		case want.missing != "":
 			all = append(all, want.missing)
 		case have[owner] < want.pods || have[owner] > want.pods && !want.ends:
@@ -76,6 +81,8 @@ type want struct {
 	pods int
 	// ends means that its pods end, and others may follow them.
 	ends bool
+	// pending means that nobody waits for them.
+	pending bool
 	// missing says why that is not known yet.
 	missing string
 }
@@ -83,18 +90,19 @@ type want struct {
 // wanted returns it for each object of the workload that has pods.
 func (c *cluster) wanted(ctx context.Context) (map[string]want, error) {
 	c.mu.Lock()
-	var given [][]byte
-	for _, text := range c.given {
-		given = append(given, text)
-	}
+	given, pending := maps.Clone(c.given), maps.Clone(c.pending)
 	c.mu.Unlock()
 	all := map[string]want{}
-	for _, text := range given {
+	for key, text := range given {
 		object := &unstructured.Unstructured{}
 		if err := json.Unmarshal(text, object); err != nil {
 			return nil, err
 		}
 		if _, ok := podtemplate.Path(object.GetAPIVersion(), object.GetKind()); !ok {
+			continue
+		}
+		if pending[key] {
+			all[object.GetName()] = want{pending: true}
 			continue
 		}
 		there, err := c.objects.There(ctx, object.GetKind(), object.GetNamespace(), object.GetName())

@@ -1,6 +1,7 @@
 package kind
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -14,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// followStates reports every node of the lane that is not ready, and every pending pod of the system.
+// followStates reports every node of the lane that is not ready, and every pending pod of the system and of the lane.
 func (c *cluster) followStates(ctx context.Context, hear func(logs.Line)) error {
 	tick := time.NewTicker(limits.StatesPoll)
 	defer tick.Stop()
@@ -42,9 +43,13 @@ func (c *cluster) states(ctx context.Context) ([]logs.Line, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nodes: %w", err)
 	}
-	pods, err := c.kind.cluster.Client.CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("pods: %w", err)
+	var pods []corev1.Pod
+	for _, namespace := range []string{metav1.NamespaceSystem, c.namespace} {
+		some, err := c.kind.cluster.Client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("pods of %s: %w", namespace, err)
+		}
+		pods = append(pods, some.Items...)
 	}
 	var lines []logs.Line
 	say := func(event, line string, fields map[string]string) {
@@ -58,9 +63,11 @@ func (c *cluster) states(ctx context.Context) ([]logs.Line, error) {
 			say(logs.NodeNotReady, fmt.Sprintf("node/%s NotReady: %s", node.Name, strings.TrimSpace(r.Message)), map[string]string{"reason": r.Reason})
 		}
 	}
-	for _, pod := range pods.Items {
+	for _, pod := range pods {
 		if pod.Status.Phase == corev1.PodPending {
-			say(logs.PodPending, fmt.Sprintf("pod/%s -n %s Pending", pod.Name, pod.Namespace), map[string]string{"app": pod.Labels["k8s-app"]})
+			reason, why := kubestatus.Pending(pod)
+			say(logs.PodPending, strings.TrimRight(fmt.Sprintf("pod/%s -n %s Pending: %s: %s", pod.Name, pod.Namespace, reason, why), ": "),
+				map[string]string{"app": cmp.Or(pod.Labels["k8s-app"], pod.Labels["app"]), "reason": reason})
 		}
 	}
 	return lines, nil

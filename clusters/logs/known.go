@@ -31,7 +31,7 @@ func Known() map[string]map[string]Event {
 		}},
 		SourceKubernetes: {
 			NodeNotReady: {Means: "a node is not ready; reported again while that is so", Fields: []string{"reason"}},
-			PodPending:   {Means: "a pod of kube-system is Pending; reported again while that is so", Fields: []string{"app"}},
+			PodPending:   {Means: "a pod of kube-system or of the scenario is Pending; reported again while that is so", Fields: []string{"app", "reason"}},
 		},
 	}
 	for reason := range strings.FieldsSeq(reasons) {

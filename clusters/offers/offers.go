@@ -26,8 +26,8 @@ var Known = map[string]string{
 	"network-policy":           "network policies are enforced",
 	"policy-log":               "packets that network policies drop are logged, with the pod, the direction and the policy",
 	"policy-keeps-connections": "a new network policy leaves open connections alone",
-	"service-conntrack":        "the addresses of Services are translated by netfilter, with entries of connection tracking (kube-proxy)",
-	"service-ebpf":             "the addresses of Services are translated by eBPF programs, before netfilter sees a packet (Cilium)",
+	"pod-netfilter":            "packets between pods pass netfilter and connection tracking on their nodes",
+	"pod-ebpf":                 "eBPF programs forward packets between pods and translate Services, past netfilter (Cilium)",
 	"kubernetes":               "there is an API server, a scheduler and a kubelet on each node",
 	"nginx":                    "pods can run nginx",
 	"haproxy":                  "pods can run HAProxy",
@@ -36,13 +36,13 @@ var Known = map[string]string{
 	"host-conntrack-max":       "nf_conntrack_max of the whole machine can be set (needs root outside any user namespace)",
 }
 
-// Services are the features that follow from who translates the addresses of Services.
-func Services(ebpf bool) map[string]Offer {
-	why := "kube-proxy's rules translate the addresses of Services"
+// Path are the features that follow from how packets between pods get through their nodes.
+func Path(ebpf bool) map[string]Offer {
+	why := "bridges or routes, and kube-proxy's rules"
 	if ebpf {
-		why = "the CNI's eBPF programs translate the addresses of Services"
+		why = "eBPF programs of the CNI"
 	}
-	return map[string]Offer{"service-conntrack": {OK: !ebpf, Why: why}, "service-ebpf": {OK: ebpf, Why: why}}
+	return map[string]Offer{"pod-netfilter": {OK: !ebpf, Why: why}, "pod-ebpf": {OK: ebpf, Why: why}}
 }
 
 // Proxy are the features that follow from kube-proxy's mode.

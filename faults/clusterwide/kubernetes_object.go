@@ -17,6 +17,8 @@ import (
 type KubernetesObject struct {
 	// Object is a whole Kubernetes object: apiVersion, kind, metadata, and the fields of its kind.
 	Object scenario.Raw `json:"object" ref:"object"`
+	// Pending is true if the object's pods will not start. Without it the change waits for them. It needs a cluster with kubelets.
+	Pending bool `json:"pending,omitempty"`
 }
 
 func (c *KubernetesObject) head() (scenario.ObjectHead, error) {
@@ -44,12 +46,23 @@ func (c *KubernetesObject) Validate() error {
 
 // ApplyTo applies the object.
 func (c *KubernetesObject) ApplyTo(ctx context.Context, s *site.Scope) error {
-	return s.Object(ctx, c.Object)
+	if !c.Pending {
+		return s.Object(ctx, c.Object, s.Cluster.Apply)
+	}
+	cluster, err := orchestrated(s)
+	if err != nil {
+		return err
+	}
+	return s.Object(ctx, c.Object, cluster.ApplyPending)
 }
 
 // Keys are its numbers.
 func (*KubernetesObject) Keys() units.Keys {
-	return units.Keys{"matches": {Means: "1 while the cluster has the object with all the fields that were given", Kind: units.Share}}
+	return units.Keys{
+		"matches": {Means: "1 while the cluster has the object with all the fields that were given", Kind: units.Share},
+		"pending": {Means: "the object's pods that have not started, on a cluster with kubelets", Kind: units.Gauge},
+		"running": {Means: "the object's pods that run, on a cluster with kubelets", Kind: units.Gauge},
+	}
 }
 
 // ReadFrom compares the object.
@@ -58,18 +71,26 @@ func (c *KubernetesObject) ReadFrom(ctx context.Context, s *site.Scope) (map[str
 	if err != nil {
 		return nil, err
 	}
+	values := map[string]float64{"matches": 0, "pending": 0, "running": 0}
+	if cluster, err := orchestrated(s); err == nil {
+		pending, running, err := cluster.PodsOf(ctx, h.Metadata.Name)
+		if err != nil {
+			return nil, err
+		}
+		values["pending"], values["running"] = float64(pending), float64(running)
+	}
 	text, err := s.Cluster.Object(ctx, h.Kind, h.Metadata.Namespace, h.Metadata.Name)
 	if err != nil || text == nil {
-		return map[string]float64{"matches": 0}, err
+		return values, err
 	}
 	var given, now any
 	if err := errors.Join(json.Unmarshal(c.Object, &given), json.Unmarshal(text, &now)); err != nil {
 		return nil, err
 	}
-	if !contains(now, given) {
-		return map[string]float64{"matches": 0}, nil
+	if contains(now, given) {
+		values["matches"] = 1
 	}
-	return map[string]float64{"matches": 1}, nil
+	return values, nil
 }
 
 // contains says whether a cluster's object has all given fields. The cluster adds fields, and leaves out empty ones.

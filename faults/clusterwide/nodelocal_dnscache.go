@@ -27,7 +27,7 @@ const (
 // ApplyTo adds the Service, and then the cache of each node.
 func (*NodeLocalDNSCache) ApplyTo(ctx context.Context, s *site.Scope) error {
 	name := s.Unique(upstreamName)
-	if err := s.Object(ctx, fmt.Appendf(nil, upstream, name)); err != nil {
+	if err := s.Object(ctx, fmt.Appendf(nil, upstream, name), s.Cluster.Apply); err != nil {
 		return err
 	}
 	text, err := s.Cluster.Object(ctx, "Service", upstreamNamespace, name)

@@ -234,7 +234,10 @@ func (l *lane) takeFingerprints(ctx context.Context) error {
 func (l *lane) compareFingerprints(ctx context.Context) {
 	explained := l.renewed(ctx)
 	_ = l.everywhere(func(place string, conn *agent.Conn) error {
-		l.compare(ctx, conn, l.name, place, l.before[place], false, explained)
+		// A pod that a controller made in place of another has nothing to be compared with.
+		if before, was := l.before[place]; was {
+			l.compare(ctx, conn, l.name, place, before, false, explained)
+		}
 		return nil
 	})
 }

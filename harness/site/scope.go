@@ -90,8 +90,9 @@ func (s *Scope) addresses(ctx context.Context, config any) (map[string]netip.Add
 	return addresses, nil
 }
 
-// Object creates or replaces a Kubernetes object, as kubectl apply does. Undone, it is deleted, or the one that it replaced is restored.
-func (s *Scope) Object(ctx context.Context, object []byte) error {
+// Object creates or replaces a Kubernetes object with one of the cluster's methods. Undone, it is deleted, or the one that it replaced is
+// restored.
+func (s *Scope) Object(ctx context.Context, object []byte, apply func(context.Context, []byte) error) error {
 	var head scenario.ObjectHead
 	if err := json.Unmarshal(object, &head); err != nil {
 		return err
@@ -103,7 +104,7 @@ func (s *Scope) Object(ctx context.Context, object []byte) error {
 	if err := s.PushFunc(fmt.Sprintf("restore %s %s", head.Kind, head.Metadata.Name), restore); err != nil {
 		return err
 	}
-	return s.Cluster.Apply(ctx, object)
+	return apply(ctx, object)
 }
 
 // Read asks a change at places for its readings, by place.

@@ -34,8 +34,8 @@ type Plugin struct {
 	Policies bool
 	// Flows is its log of what policies dropped, or nil if relapse reads none.
 	Flows *FlowLog
-	// ServicesInEBPF says that it translates the addresses of Services before netfilter sees a packet, also beside kube-proxy.
-	ServicesInEBPF bool
+	// EBPF says that its programs forward packets between pods and translate Services, past netfilter and also past kube-proxy's rules.
+	EBPF bool
 	// CutsConnections says that a new policy also cuts connections that are open.
 	CutsConnections bool
 }

@@ -43,6 +43,17 @@ func NotReady(pod corev1.Pod) string {
 	return words(fmt.Sprintf("pod %s is not ready", pod.Name), ready.Reason, ready.Message)
 }
 
+// Pending says why a pod has not started, in a word and in the words of its status.
+func Pending(pod corev1.Pod) (reason, message string) {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.State.Waiting != nil {
+			return c.State.Waiting.Reason, c.State.Waiting.Message
+		}
+	}
+	scheduled := podCondition(pod, corev1.PodScheduled)
+	return scheduled.Reason, scheduled.Message
+}
+
 func podCondition(pod corev1.Pod, of corev1.PodConditionType) (found corev1.PodCondition) {
 	if i := slices.IndexFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == of }); i >= 0 {
 		return pod.Status.Conditions[i]
