@@ -122,19 +122,21 @@ func (c *cluster) up(ctx context.Context) error {
 		clusters.Step{What: "workload", Do: c.applyAll},
 		clusters.Step{What: "pods", Do: c.dialPods},
 		clusters.Step{What: "ready pods", Do: c.ready},
-		clusters.Step{What: "names of the pods", Do: func(context.Context) error { c.first = c.names(); return nil }},
+		clusters.Step{What: "names of the pods", Do: func(ctx context.Context) (err error) { c.first, err = c.names(ctx); return err }},
 	)
 }
 
-// names are those of the workload's pods that have agents.
-func (c *cluster) names() map[types.UID]string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// names are those of the workload's pods.
+func (c *cluster) names(ctx context.Context) (map[types.UID]string, error) {
+	list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: kubeobjects.RunLabel + "=" + c.run})
+	if err != nil {
+		return nil, err
+	}
 	names := map[types.UID]string{}
-	for _, pod := range c.pods {
+	for _, pod := range list.Items {
 		names[pod.UID] = pod.Name
 	}
-	return names
+	return names, nil
 }
 
 func (c *cluster) startOutside(ctx context.Context) (err error) {
@@ -282,8 +284,7 @@ func (c *cluster) dialPods(ctx context.Context) error {
 	defer c.mu.Unlock()
 	for place := range c.pods {
 		if _, still := places[place]; !still {
-			_ = c.conns[place].Close()
-			delete(c.conns, place)
+			c.hangUp(place)
 		}
 	}
 	c.pods = places
@@ -293,6 +294,23 @@ func (c *cluster) dialPods(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hangUp ends the agent of a place. It is called with the lock held.
+func (c *cluster) hangUp(place string) {
+	_ = c.conns[place].Close()
+	delete(c.conns, place)
+}
+
+// dismiss ends the agent of a pod that is about to be deleted.
+func (c *cluster) dismiss(pod *corev1.Pod) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	place := "pod/" + pod.Name
+	if known, ok := c.pods[place]; ok && known.UID == pod.UID {
+		c.hangUp(place)
+		delete(c.pods, place)
+	}
 }
 
 // over says whether a pod, which was running just now, has done its work, as the pods of jobs do. The kubelet tells it soon after.

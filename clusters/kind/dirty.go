@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -109,7 +111,7 @@ func (p *part) changed(ctx context.Context) (string, error) {
 	}
 	var all []string
 	for place, before := range p.pristine {
-		for _, d := range fingerprint.Diff(before, now[place]) {
+		for _, d := range fingerprint.Diff(withoutPortmap(before), withoutPortmap(now[place])) {
 			// kube-proxy in iptables mode writes mutually exclusive rules in a different order each time.
 			if !strings.HasSuffix(d, "the same lines in another order") && !(!p.whole() && proxyRules.MatchString(d)) {
 				all = append(all, place+": "+d)
@@ -118,6 +120,18 @@ func (p *part) changed(ctx context.Context) (string, error) {
 	}
 	slices.Sort(all)
 	return strings.Join(all, "; "), nil
+}
+
+// portmapKept matches the chains that the CNI plugin portmap makes for the first pod with a host port and never deletes, and the jumps to
+// them. A pod's own chains have other names. Source: containernetworking/plugins plugins/meta/portmap/portmap_iptables.go.
+var portmapKept = regexp.MustCompile(`(?ms)^\s*chain CNI-HOSTPORT-\w+ \{.*?^\s*\}$\n?|^[^\n]*\bjump CNI-HOSTPORT-\w+[^\n]*$\n?`)
+
+func withoutPortmap(f fingerprint.Fingerprint) fingerprint.Fingerprint {
+	f.Nft = maps.Clone(f.Nft)
+	for table, text := range f.Nft {
+		f.Nft[table] = portmapKept.ReplaceAllString(text, "")
+	}
+	return f
 }
 
 // spoilt is why lanes cannot have all of the cluster any more, or nothing.

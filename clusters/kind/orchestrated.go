@@ -94,6 +94,7 @@ func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) er
 	now := int64(0)
 	for _, pod := range list.Items {
 		old[pod.UID] = true
+		c.dismiss(&pod)
 		if err := pods.Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
 		}

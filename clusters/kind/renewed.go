@@ -90,7 +90,11 @@ func (c *cluster) Renewed(ctx context.Context) (string, func(string) bool, error
 	if err != nil {
 		return "", nil, err
 	}
-	all := slices.DeleteFunc([]string{system, changed("the scenario's pods", c.first, c.names())}, func(s string) bool { return s == "" })
+	now, err := c.names(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	all := slices.DeleteFunc([]string{system, changed("the scenario's pods", c.first, now)}, func(s string) bool { return s == "" })
 	switch {
 	case len(all) > 0:
 		return strings.Join(all, "; ") + ": they have other addresses and links, which the comparison of the nodes leaves out, and the rules of kube-proxy with them",

@@ -26,6 +26,7 @@ var Known = map[string]string{
 	"network-policy":           "network policies are enforced",
 	"policy-log":               "packets that network policies drop are logged, with the pod, the direction and the policy",
 	"policy-keeps-connections": "a new network policy leaves open connections alone",
+	"host-local":               "nodes give addresses to pods with the plugin host-local, from a range in their CNI configuration",
 	"pod-netfilter":            "packets between pods pass netfilter and connection tracking on their nodes",
 	"pod-ebpf":                 "eBPF programs forward packets between pods and translate Services, past netfilter (Cilium)",
 	"kubernetes":               "there is an API server, a scheduler and a kubelet on each node",

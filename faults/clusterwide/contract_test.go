@@ -55,6 +55,7 @@ var contracts = map[string]contract{
 	"delete-pods":       {wide: true, settings: `{"namespace": "kube-system", "selector": "k8s-app=kube-dns", "again": true}`, seen: map[string]float64{"running": 2}},
 	"dns-config":        {settings: `{"options": ["ndots:2"]}`, seen: map[string]float64{"set": 1}},
 	"drop-invalid":      {settings: `{"chain": "forward"}`, seen: map[string]float64{"rules": 1}},
+	"free-leases":       {prepare: withStaleLease, seen: map[string]float64{"free": 5}, atMost: map[string]float64{"stale": 0}},
 	"hold-fin":          {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
 	"hold-pairs":        {settings: `{"protocol": "udp", "port": 53, "clash": true}`, seen: map[string]float64{"armed": 1}},
 	"install-cni":       {wide: true, prepare: withoutCNI, seen: map[string]float64{"back": 2}, atMost: map[string]float64{"notReady": 0}},
@@ -72,6 +73,7 @@ var contracts = map[string]contract{
 	"nodelocal-dnscache": {wide: true, prepare: startUpstream, act: queryCache, seen: map[string]float64{"caches": 2, "addresses": 4, "rules": 32, "packets": 2}},
 	"nothing":            {},
 	"notrack":            {settings: `{"protocol": "tcp", "port": 7777}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 4, "packets": 1}},
+	"pod-leases":         {settings: `{"leave": 1}`, seen: map[string]float64{"stale": 4, "free": 1}, atMost: map[string]float64{"free": 1}},
 	"reorder":            {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
 	"restart-client": {
 		settings: `{"probe": "p"}`, prepare: openProbe, act: sampleProbe, seen: map[string]float64{"port": 1, "former": 1},
@@ -83,6 +85,10 @@ var contracts = map[string]contract{
 
 func withoutCNI(t *testing.T, p *place) {
 	must(t, shell, p.first, "mv "+cniConfig+" "+cniConfig+".relapse-away")
+}
+
+func withStaleLease(t *testing.T, p *place) {
+	must(t, shell, p.first, "mkdir -p /run/leases/test && echo gone > /run/leases/test/10.244.1.2")
 }
 
 func startEcho(t *testing.T, p *place) { start(t, p, "main", echoAddress) }

@@ -79,6 +79,9 @@ const (
 	cniConfig   = "/etc/cni/net.d/10-relapse.conflist"
 )
 
+// cniText has five addresses for pods.
+const cniText = `{"cniVersion": "1.0.0", "name": "test", "plugins": [{"type": "ptp", "ipam": {"type": "host-local", "dataDir": "/run/leases", "ranges": [[{"subnet": "10.244.1.0/29"}]]}}]}` + "\n"
+
 // actPlace makes the namespaces a node, starts its agent, and serves the test.
 func actPlace() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
@@ -90,7 +93,7 @@ func actPlace() error {
 		}
 	}
 	for path, content := range map[string]string{
-		"/etc/resolv.conf": "nameserver 10.96.0.10\noptions ndots:5\n", "/etc/hosts": "127.0.0.1 localhost\n", cniConfig: "{}\n", "/run/max": "9999\n",
+		"/etc/resolv.conf": "nameserver 10.96.0.10\noptions ndots:5\n", "/etc/hosts": "127.0.0.1 localhost\n", cniConfig: cniText, "/run/max": "9999\n",
 	} {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
 			return err

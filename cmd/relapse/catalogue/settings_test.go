@@ -34,6 +34,8 @@ var refused = map[string][][3]string{
 		{"cluster", `{namespace: a, selector: "a b"}`, `selector: "a b" is not a selector of labels`},
 		{"nodes", "{namespace: a, selector: a=b}", "cannot be made on nodes: it acts on cluster"},
 	},
+	"free-leases": {{"pod/client", "{}", "it acts on node"}},
+	"pod-leases":  {{"nodes", "{leave: -1}", "leave: must be at least 0"}, {"host", "{}", "it acts on node"}},
 	"dns-config": {
 		{"pod/client", "{options: []}", "options: must have at least 1 item"},
 		{"pod/client", `{options: ["a b"]}`, "an option must be one word"},
