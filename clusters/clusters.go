@@ -141,8 +141,9 @@ type Orchestrated interface {
 	NotReady(ctx context.Context) (int, error)
 	// CountPods counts the pods that a label selector selects: how many are pending, and how many run.
 	CountPods(ctx context.Context, namespace, selector string) (pending, running int, err error)
-	// DeletePods deletes the pods of a namespace that a label selector selects, and returns when they are gone.
-	DeletePods(ctx context.Context, namespace, selector string) error
+	// DeletePods deletes the pods of a namespace that a label selector selects, and returns when they are gone, or when others are ready and
+	// Services lead to them.
+	DeletePods(ctx context.Context, namespace, selector string, ready bool) error
 	// ApplyPending applies an object of the workload whose pods are not expected to start: nobody waits for them until it is applied again.
 	ApplyPending(ctx context.Context, object []byte) error
 	// PodsOf counts the pods of an object: how many are pending, and how many run.

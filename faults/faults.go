@@ -29,6 +29,7 @@ var (
 
 // Catalogue lists every change by the name that scenarios use.
 var Catalogue = map[string]Entry{
+	"cni-config":          {node, func() any { return &CNIConfig{} }},
 	"cni-config-away":     {node, func() any { return &CNIConfigAway{} }},
 	"cni-config-back":     {node, func() any { return &CNIConfigBack{} }},
 	"connection-flood":    {namespaces, func() any { return &ConnectionFlood{} }},

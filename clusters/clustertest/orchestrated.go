@@ -81,7 +81,7 @@ func (o *Orchestrated) CountPods(ctx context.Context, namespace, selector string
 }
 
 // DeletePods makes such pods anew.
-func (o *Orchestrated) DeletePods(ctx context.Context, namespace, selector string) error {
+func (o *Orchestrated) DeletePods(ctx context.Context, namespace, selector string, _ bool) error {
 	if err := o.fail("delete-pods %s %s", namespace, selector); err != nil {
 		return err
 	}

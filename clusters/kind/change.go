@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/relapse-k8s/relapse/clusters/kind/kubeobjects"
+	"github.com/relapse-k8s/relapse/clusters/podtemplate"
 )
 
 // Apply creates or replaces an object, as kubectl apply does. It returns when the object's pods run and have agents, and when kube-proxies
@@ -35,16 +36,35 @@ func (c *cluster) apply(ctx context.Context, text []byte, pending bool) error {
 		if err := c.putOwn(ctx, text); err != nil {
 			return err
 		}
-		if err := c.dialPods(ctx); err != nil || object.Kind != "Service" {
+		if err := c.dialPods(ctx); err != nil {
 			return err
 		}
-		return c.Settle(ctx)
+		return c.served(ctx, text, pending)
 	}
 	if err := c.mustBeKept(object); err != nil {
 		return err
 	}
 	_, err = c.objects.Apply(ctx, text)
 	return err
+}
+
+// served waits until kube-proxies have the rules for a Service, or for the pods of an object.
+func (c *cluster) served(ctx context.Context, text []byte, pending bool) error {
+	object, _, err := c.objects.Parse(text)
+	if err != nil {
+		return err
+	}
+	_, pods := podtemplate.Path(object.GetAPIVersion(), object.GetKind())
+	switch {
+	case object.GetKind() == "Service":
+	case !pods || pending:
+		return nil
+	default:
+		if err := c.ready(ctx); err != nil {
+			return err
+		}
+	}
+	return c.Settle(ctx)
 }
 
 // Object returns an object as the cluster has it.

@@ -126,10 +126,13 @@ func (p *part) changed(ctx context.Context) (string, error) {
 // them. A pod's own chains have other names. Source: containernetworking/plugins plugins/meta/portmap/portmap_iptables.go.
 var portmapKept = regexp.MustCompile(`(?ms)^\s*chain CNI-HOSTPORT-\w+ \{.*?^\s*\}$\n?|^[^\n]*\bjump CNI-HOSTPORT-\w+[^\n]*$\n?`)
 
+// emptyChain matches a chain of iptables without rules, as those are in which these jumps were.
+var emptyChain = regexp.MustCompile(`(?m)^\s*chain \w+ \{\n\s*type \w+ hook [^\n]* policy accept;\n\s*\}$\n?`)
+
 func withoutPortmap(f fingerprint.Fingerprint) fingerprint.Fingerprint {
 	f.Nft = maps.Clone(f.Nft)
 	for table, text := range f.Nft {
-		f.Nft[table] = portmapKept.ReplaceAllString(text, "")
+		f.Nft[table] = emptyChain.ReplaceAllString(portmapKept.ReplaceAllString(text, ""), "")
 	}
 	return f
 }

@@ -21,6 +21,10 @@ func TestPortmapKeepsItsChains(t *testing.T) {
 		type nat hook postrouting priority srcnat; policy accept;
 		counter jump CNI-HOSTPORT-MASQ
 	}
+	chain PREROUTING {
+		type nat hook prerouting priority dstnat; policy accept;
+		fib daddr type local counter jump CNI-HOSTPORT-DNAT
+	}
 	chain CNI-HOSTPORT-MASQ {
 		meta mark & 0x00002000 == 0x00002000 counter masquerade
 	}

@@ -83,7 +83,7 @@ func (c *cluster) PodsOf(ctx context.Context, name string) (pending, running int
 }
 
 // DeletePods deletes pods by force: without a CNI the kubelet cannot take their network away, and an ordinary deletion does not end.
-func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) error {
+func (c *cluster) DeletePods(ctx context.Context, namespace, selector string, ready bool) error {
 	pods := c.kind.cluster.Client.CoreV1().Pods(c.local(namespace))
 	options := metav1.ListOptions{LabelSelector: selector}
 	list, err := pods.List(ctx, options)
@@ -99,7 +99,7 @@ func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) er
 			return fmt.Errorf("delete pod %s: %w", pod.Name, err)
 		}
 	}
-	return c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
+	err = c.kind.cluster.WaitFor(ctx, limits.Pods, func(ctx context.Context) (string, error) {
 		list, err := pods.List(ctx, options)
 		if err != nil {
 			return "", err
@@ -108,7 +108,17 @@ func (c *cluster) DeletePods(ctx context.Context, namespace, selector string) er
 			if old[pod.UID] {
 				return "pod " + pod.Name + " is still there", nil
 			}
+			if why := kubestatus.NotReady(pod); ready && why != "" {
+				return why, nil
+			}
+		}
+		if ready && len(list.Items) < len(old) {
+			return fmt.Sprintf("%d of %d new pods are there", len(list.Items), len(old)), nil
 		}
 		return "", nil
 	})
+	if err == nil && ready {
+		err = c.Settle(ctx)
+	}
+	return err
 }

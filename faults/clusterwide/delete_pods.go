@@ -17,6 +17,8 @@ type DeletePods struct {
 	Selector string `json:"selector"`
 	// Again deletes the pods once more when the change is undone, so that the effect of a remedy does not outlive it.
 	Again bool `json:"again,omitempty"`
+	// Ready is true if the change waits until the new pods are ready and Services lead to them.
+	Ready bool `json:"ready,omitempty"`
 }
 
 // Validate refuses to delete everything.
@@ -35,13 +37,13 @@ func (c *DeletePods) ApplyTo(ctx context.Context, s *site.Scope) error {
 	if err != nil {
 		return err
 	}
-	remove := func(ctx context.Context) error { return cluster.DeletePods(ctx, c.Namespace, c.Selector) }
 	if c.Again {
-		if err := s.PushFunc("delete the pods again", remove); err != nil {
+		again := func(ctx context.Context) error { return cluster.DeletePods(ctx, c.Namespace, c.Selector, false) }
+		if err := s.PushFunc("delete the pods again", again); err != nil {
 			return err
 		}
 	}
-	return remove(ctx)
+	return cluster.DeletePods(ctx, c.Namespace, c.Selector, c.Ready)
 }
 
 // Keys are its numbers.

@@ -15,6 +15,14 @@ import (
 
 // refused are settings and places of each change that would fail only in the middle of a run: on, settings, and what is said.
 var refused = map[string][][3]string{
+	"cni-config": {
+		{"pod/client", "{name: a.conflist}", "it acts on node"},
+		{"nodes", "{name: ../../x.conflist}", "must be lower case letters"},
+		{"nodes", "{name: a.conf}", "with .conflist at the end"},
+		{"nodes", "{name: a.conflist, subnet: 8.8.8.0/24}", "must be a private IPv4 range"},
+		{"nodes", "{name: a.conflist, subnet: 10.0.0.1/24}", "must be a private IPv4 range"},
+		{"nodes", "{name: a.conflist, subnet: 10.0.0.0/30}", "must be a private IPv4 range"},
+	},
 	"cni-config-away": {{"pod/client", "{}", "cni-config-away cannot be made on pod/client: it acts on node"}},
 	"cni-config-back": {{"outside", "{}", "it acts on node"}},
 	"connection-flood": {
