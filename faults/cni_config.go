@@ -134,6 +134,7 @@ func (c *CNIConfig) config() []byte {
 // Keys are its numbers.
 func (*CNIConfig) Keys() units.Keys {
 	return units.Keys{
+		"there":  {Means: "1 while the node has the file", Kind: units.Share},
 		"first":  {Means: "1 while it is the first configuration by name, which the container runtime uses", Kind: units.Share},
 		"leases": {Means: "addresses that pods have from it, if it is another network", Kind: units.Gauge},
 	}
@@ -141,10 +142,13 @@ func (*CNIConfig) Keys() units.Keys {
 
 // Readings looks at the files.
 func (c *CNIConfig) Readings(context.Context) (map[string]float64, error) {
-	values := map[string]float64{"first": 0, "leases": 0}
+	values := map[string]float64{"there": 0, "first": 0, "leases": 0}
 	files, err := cniConfigs("")
 	if err != nil {
 		return nil, err
+	}
+	if slices.Contains(files, filepath.Join(cniFolder, c.Name)) {
+		values["there"] = 1
 	}
 	if files[0] == filepath.Join(cniFolder, c.Name) {
 		values["first"] = 1

@@ -46,7 +46,7 @@ const echoAddress = "127.0.0.1:7777"
 
 // contracts has a row for every change of the catalogue.
 var contracts = map[string]contract{
-	"cni-config":        {settings: `{"name": "00-other.conflist", "subnet": "10.199.0.0/24"}`, seen: map[string]float64{"first": 1}},
+	"cni-config":        {settings: `{"name": "00-other.conflist", "subnet": "10.199.0.0/24"}`, seen: map[string]float64{"there": 1, "first": 1}},
 	"cni-config-away":   {seen: map[string]float64{"away": 1}},
 	"cni-config-back":   {prepare: withoutCNI, seen: map[string]float64{"back": 1}},
 	"connection-flood":  {settings: `{"to": "` + echoAddress + `", "burst": 5, "rate": 50}`, prepare: startEcho, seen: map[string]float64{"opened": 1}},
