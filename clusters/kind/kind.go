@@ -330,6 +330,7 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 		found["policy-log"] = offers.Offer{Why: "what the CNI " + k.cluster.Spec.CNI + " logs is not read"}
 	}
 	found["host-local"] = offers.Offer{OK: plugin.HostLocal, Why: "the CNI " + k.cluster.Spec.CNI}
+	found["cni-drops-invalid"] = offers.Offer{OK: plugin.DropsInvalid, Why: "the CNI " + k.cluster.Spec.CNI}
 	maps.Copy(found, offers.Path(plugin.EBPF))
 	found["policy-keeps-connections"] = offers.Offer{OK: plugin.Policies && !plugin.CutsConnections, Why: policy.Why}
 	return found, nil

@@ -28,6 +28,8 @@ var Known = map[string]string{
 	"policy-keeps-connections": "a new network policy leaves open connections alone",
 	"host-local":               "nodes give addresses to pods with the plugin host-local, from a range in their CNI configuration",
 	"pod-netfilter":            "packets between pods pass netfilter and connection tracking on their nodes",
+	"cni-drops-invalid":        "the rules of the CNI drop INVALID packets of pods (Calico)",
+	"drops-invalid":            "INVALID packets between pods are dropped, by kube-proxy's iptables mode or by the CNI",
 	"pod-ebpf":                 "eBPF programs forward packets between pods and translate Services, past netfilter (Cilium)",
 	"kubernetes":               "there is an API server, a scheduler and a kubelet on each node",
 	"nginx":                    "pods can run nginx",
@@ -46,8 +48,8 @@ func Path(ebpf bool) map[string]Offer {
 	return map[string]Offer{"pod-netfilter": {OK: !ebpf, Why: why}, "pod-ebpf": {OK: ebpf, Why: why}}
 }
 
-// Proxy are the features that follow from kube-proxy's mode.
-func Proxy(mode string) map[string]Offer {
+// Proxy are the features that follow from kube-proxy's mode, and from what the CNI does beside it.
+func Proxy(mode string, cniDropsInvalid bool) map[string]Offer {
 	all := map[string]Offer{}
 	why := "kube-proxy runs in " + mode + " mode"
 	if mode == "none" {
@@ -55,6 +57,10 @@ func Proxy(mode string) map[string]Offer {
 	}
 	for _, known := range []string{"iptables", "nftables"} {
 		all["proxy-"+known] = Offer{OK: mode == known, Why: why}
+	}
+	all["drops-invalid"] = Offer{OK: mode == "iptables" || cniDropsInvalid, Why: why}
+	if cniDropsInvalid {
+		all["drops-invalid"] = Offer{OK: true, Why: "the CNI's rules do"}
 	}
 	return all
 }

@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options) (dir string, err error) {
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx) // what was not found out because of that is not missing
 	}
-	maps.Copy(found, offers.Proxy(o.Proxy))
+	maps.Copy(found, offers.Proxy(o.Proxy, found["cni-drops-invalid"].OK))
 	if err := checkObjects(o, found); err != nil {
 		return "", err
 	}

@@ -38,6 +38,8 @@ type Plugin struct {
 	Flows *FlowLog
 	// EBPF says that its programs forward packets between pods and translate Services, past netfilter and also past kube-proxy's rules.
 	EBPF bool
+	// DropsInvalid says that its rules drop packets of pods that conntrack calls INVALID.
+	DropsInvalid bool
 	// CutsConnections says that a new policy also cuts connections that are open.
 	CutsConnections bool
 }

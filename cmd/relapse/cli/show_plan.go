@@ -43,7 +43,7 @@ func (p *page) plan(s *scenario.Scenario, only, proxy string) error {
 
 // unmet returns what a variant needs and kube-proxy's mode does not offer. Other needs depend on the machine: see relapse list.
 func unmet(s *scenario.Scenario, v *scenario.Variant, proxy string) string {
-	offers := offers.Proxy(proxy)
+	offers := offers.Proxy(proxy, false)
 	for _, need := range s.NeedsOf(v) {
 		if offer, known := offers[need]; known && !offer.OK {
 			return need
