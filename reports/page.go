@@ -161,7 +161,7 @@ func (d Data) pageVariant(v variant) pageVariant {
 
 // facts are where and when.
 func (d Data) facts() []pair {
-	facts := []pair{{"Cluster", d.Run.Cluster, ""}, {"kube-proxy", d.Run.Proxy, ""}, {"Kernel", d.Run.Versions["kernel"], ""}}
+	facts := []pair{{"Cluster", d.Run.Cluster, ""}, {"kube-proxy", d.Run.Proxy, ""}, {"CNI", d.Run.Versions["cni"], ""}, {"Kernel", d.Run.Versions["kernel"], ""}}
 	if t := d.duration(); t > 0 {
 		facts = append(facts, pair{"Took", units.Seconds(t), ""})
 	}

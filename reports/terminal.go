@@ -73,8 +73,11 @@ func (t *terminal) outcome(d Data) {
 			continue
 		}
 		value := f.Value
-		if f.Name == "Kernel" || f.Name == "kube-proxy" || f.Name == "Took" {
+		switch f.Name {
+		case "Kernel", "kube-proxy", "Took":
 			value = strings.ToLower(f.Name) + " " + f.Value
+		case "CNI":
+			value = "CNI " + f.Value
 		}
 		facts = append(facts, value)
 	}

@@ -135,6 +135,9 @@ func (v variant) reason() string {
 
 // without says what the variant lacks, and why, as its file does.
 func (v variant) without() []string {
+	if v.Skipped != "" || v.Verdict.Outcome == judge.Skipped {
+		return nil
+	}
 	var lacks []string
 	if why := v.Spec.Without.Detector; why != "" {
 		lacks = append(lacks, "No detector must fire: "+why)

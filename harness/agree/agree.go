@@ -153,14 +153,26 @@ func (c *comparison) note(format string, a ...any) {
 	c.Notes = append(c.Notes, fmt.Sprintf(format, a...))
 }
 
+// nameApart names the two by what differs: where they ran, and kube-proxy's mode.
 func nameApart(a, b rundir.Run) [2]string {
+	one, other := where(a, b), where(b, a)
 	switch {
-	case a.Cluster != b.Cluster && a.Proxy == b.Proxy:
-		return [2]string{a.Cluster, b.Cluster}
-	case a.Cluster != b.Cluster || a.Proxy != b.Proxy:
-		return [2]string{a.Cluster + " " + a.Proxy, b.Cluster + " " + b.Proxy}
+	case one != other && a.Proxy == b.Proxy:
+		return [2]string{one, other}
+	case one != other || a.Proxy != b.Proxy:
+		return [2]string{one + " " + a.Proxy, other + " " + b.Proxy}
 	}
 	return [2]string{"one run", "other run"}
+}
+
+// where is the kind of cluster, with the CNI if that is not the smallest one or differs from that of another run.
+func where(run, other rundir.Run) string {
+	cni, _, _ := strings.Cut(run.Versions["cni"], " ")
+	others, _, _ := strings.Cut(other.Versions["cni"], " ")
+	if cni == "" || cni == "plain" && (others == "" || others == cni) {
+		return run.Cluster
+	}
+	return run.Cluster + " " + cni
 }
 
 func (c *comparison) add(r Row) { c.Rows = append(c.Rows, r) }
