@@ -63,6 +63,10 @@ it is compiled in; the loader checks files against the same lists.`,
 			}
 			words := all[i].words
 			k := slices.IndexFunc(words, func(w word) bool { return w.name == args[1] })
+			if k < 0 { // metrics and metrics/10249 mean metrics/PORT
+				typed, _, _ := strings.Cut(args[1], "/")
+				k = slices.IndexFunc(words, func(w word) bool { return strings.HasPrefix(w.name, typed+"/") })
+			}
 			if k < 0 {
 				return unknown(all[i].name, args[1], words, func(w word) string { return w.name })
 			}
