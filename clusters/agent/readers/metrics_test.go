@@ -46,6 +46,12 @@ func TestMetrics(t *testing.T) {
 	answer = func(w http.ResponseWriter) { w.WriteHeader(http.StatusForbidden) }
 	_, err = metrics(t.Context(), port, []string{"drops_total"})
 	g.Expect(err).To(MatchError("metrics of port " + port + ": 403 Forbidden"))
+	answer = func(w http.ResponseWriter) {
+		w.Header().Set("Location", "http://192.0.2.1/metrics")
+		w.WriteHeader(http.StatusFound)
+	}
+	_, err = metrics(t.Context(), port, []string{"drops_total"})
+	g.Expect(err).To(MatchError("metrics of port " + port + ": 302 Found"))
 	answer = func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>") }
 	_, err = metrics(t.Context(), port, []string{"drops_total"})
 	g.Expect(err).To(MatchError(HavePrefix("metrics of port " + port + ": text format parsing error in line 1")))
