@@ -59,7 +59,10 @@ var proxyRules = regexp.MustCompile(`^nft table ip6? kube-proxy: |^nft table ip6
 // replaced lists which of the cluster's own pods were replaced since the beginning.
 func (k *Kind) replaced(ctx context.Context) (string, error) {
 	pods, err := k.systemPods(ctx)
-	return changed("the cluster's own pods", podNames(k.system), podNames(pods)), err
+	if err != nil {
+		return "", err
+	}
+	return changed("the cluster's own pods", podNames(k.system), podNames(pods)), nil
 }
 
 func podNames(pods map[types.UID]corev1.Pod) map[types.UID]string {
