@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
@@ -18,8 +17,7 @@ const awaySuffix = ".relapse-away"
 // cniConfigs lists the files of a node's CNI configuration that have a suffix. The agent of a node sees the node's own files
 // through its first process.
 func cniConfigs(suffix string) ([]string, error) {
-	const dir = "/proc/1/root/etc/cni/net.d"
-	entries, err := os.ReadDir(dir)
+	entries, err := os.ReadDir(cniFolder)
 	if err != nil {
 		return nil, fmt.Errorf("this place has no CNI: %w", err)
 	}
@@ -28,11 +26,11 @@ func cniConfigs(suffix string) ([]string, error) {
 		name := strings.TrimSuffix(e.Name(), suffix)
 		known := slices.Contains([]string{".conf", ".conflist", ".json"}, filepath.Ext(name))
 		if known && strings.HasSuffix(e.Name(), suffix) {
-			files = append(files, filepath.Join(dir, e.Name()))
+			files = append(files, filepath.Join(cniFolder, e.Name()))
 		}
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("%s has no CNI configuration%s", dir, suffix)
+		return nil, fmt.Errorf("%s has no CNI configuration%s", cniFolder, suffix)
 	}
 	return files, nil
 }
@@ -54,14 +52,7 @@ func (*CNIConfigAway) Apply(_ context.Context, ns *Namespace) error {
 		if err := ns.Scope.SetFile(file+awaySuffix, text, 0o600); err != nil {
 			return err
 		}
-		record, err := undo.FileRecord(file)
-		if err != nil {
-			return err
-		}
-		if err := ns.Scope.Push(record); err != nil {
-			return err
-		}
-		if err := os.Remove(file); err != nil {
+		if err := ns.Scope.RemoveFile(file); err != nil {
 			return err
 		}
 	}

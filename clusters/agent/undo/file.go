@@ -59,6 +59,20 @@ func (s *Scope) SetFile(path string, content []byte, mode fs.FileMode) error {
 	return writeFile(record.File.Path, content, mode)
 }
 
+// RemoveFile removes a file after its content was written down.
+func (s *Scope) RemoveFile(path string) error {
+	s.stack.changing.Lock()
+	defer s.stack.changing.Unlock()
+	record, err := FileRecord(path)
+	if err != nil {
+		return err
+	}
+	if err := s.Push(record); err != nil {
+		return err
+	}
+	return os.Remove(record.File.Path)
+}
+
 // writeFile writes in place, because a file in a pod is often a mount of its own, which cannot be replaced by renaming.
 func writeFile(path string, content []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
