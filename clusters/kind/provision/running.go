@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/containers"
 	"github.com/relapse-k8s/relapse/clusters/limits"
 )
 
-// WhileRunning is a context that ends, with the reason, when a node of the cluster has ended.
+// WhileRunning is a context that ends, with the reason, when a node of the cluster has ended. When its function returns, nobody looks at
+// the cluster any more.
 func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
+	var looking sync.WaitGroup
+	looking.Go(func() {
 		again := time.NewTicker(limits.NodesPoll)
 		defer again.Stop()
 		for ctx.Err() == nil {
@@ -28,8 +31,11 @@ func (c *Cluster) WhileRunning(ctx context.Context) (context.Context, context.Ca
 			case <-again.C:
 			}
 		}
-	}()
-	return ctx, func() { cancel(nil) }
+	})
+	return ctx, func() {
+		cancel(nil)
+		looking.Wait()
+	}
 }
 
 // ranJustNow is Running, asked once for all who wait at the same time: each question starts a program.
