@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -131,7 +130,7 @@ func offersAreKnown(t *testing.T, s *subject) {
 		g.Expect(offer.OK || offer.Why != "").To(BeTrue(), "%s is not offered, and the reason is not given", name)
 	}
 	for name := range offers.Known {
-		if !strings.HasPrefix(name, "proxy-") { // that is up to the cluster's Spec
+		if _, follows := offers.Proxy("", false)[name]; !follows { // that is up to the cluster's Spec
 			g.Expect(found).To(HaveKey(name))
 		}
 	}
