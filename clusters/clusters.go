@@ -146,8 +146,8 @@ type Orchestrated interface {
 	DeletePods(ctx context.Context, namespace, selector string, ready bool) error
 	// ApplyPending applies an object of the workload whose pods are not expected to start: nobody waits for them until it is applied again.
 	ApplyPending(ctx context.Context, object []byte) error
-	// PodsOf counts the pods of an object: how many are pending, and how many run.
-	PodsOf(ctx context.Context, name string) (pending, running int, err error)
+	// PodsOf counts the pods of an object: how many are pending, and how many run. An object of a kind without pods has none.
+	PodsOf(ctx context.Context, apiVersion, kind, name string) (pending, running int, err error)
 }
 
 // Renewed is a cluster whose own pods, and those of workloads, may be replaced during a scenario, as CoreDNS's are when they are deleted.

@@ -107,6 +107,6 @@ func (o *Orchestrated) ApplyPending(ctx context.Context, object []byte) error {
 }
 
 // PodsOf says that the one pod of each object runs.
-func (o *Orchestrated) PodsOf(context.Context, string) (pending, running int, err error) {
+func (o *Orchestrated) PodsOf(context.Context, string, string, string) (pending, running int, err error) {
 	return 0, 1, o.fail("pods-of")
 }

@@ -12,19 +12,17 @@ import (
 // have the rules for a Service. It does not wait for those who enforce a NetworkPolicy. An object that no workload created must be kept
 // first; it gets no run label, so it is not deleted with the workload.
 func (c *cluster) Apply(ctx context.Context, text []byte) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
 	return c.apply(ctx, text, false)
 }
 
 // ApplyPending does the same, and does not wait for the object's pods.
 func (c *cluster) ApplyPending(ctx context.Context, text []byte) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
 	return c.apply(ctx, text, true)
 }
 
 func (c *cluster) apply(ctx context.Context, text []byte, pending bool) error {
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	object, foreign, err := c.foreign(ctx, text)
 	switch {
 	case err != nil:
@@ -106,8 +104,6 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 			_, err := c.objects.Apply(ctx, former)
 			return err
 		}
-		c.changing.Lock()
-		defer c.changing.Unlock()
 		return c.apply(ctx, former, pending)
 	}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -128,15 +129,8 @@ func (c *cluster) up(ctx context.Context) error {
 
 // names are those of the workload's pods.
 func (c *cluster) names(ctx context.Context) (map[types.UID]string, error) {
-	list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: kubeobjects.RunLabel + "=" + c.run})
-	if err != nil {
-		return nil, err
-	}
-	names := map[types.UID]string{}
-	for _, pod := range list.Items {
-		names[pod.UID] = pod.Name
-	}
-	return names, nil
+	pods, err := c.workloadPods(ctx)
+	return podNames(slices.Values(pods)), err
 }
 
 func (c *cluster) startOutside(ctx context.Context) (err error) {

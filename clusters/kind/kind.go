@@ -320,19 +320,18 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy := offers.Offer{OK: plugin.Policies, Why: "the CNI " + k.cluster.Spec.CNI + " enforces NetworkPolicies"}
-	if !policy.OK {
-		policy.Why = "the CNI " + k.cluster.Spec.CNI + " enforces no NetworkPolicy"
+	says := func(name string, ok bool, does, doesNot string) {
+		found[name] = offers.Offer{OK: ok, Why: "the CNI " + k.cluster.Spec.CNI + " " + does}
+		if !ok {
+			found[name] = offers.Offer{Why: "the CNI " + k.cluster.Spec.CNI + " " + doesNot}
+		}
 	}
-	found["network-policy"] = policy
-	found["policy-log"] = offers.Offer{OK: plugin.Flows != nil, Why: "the flow log of the CNI " + k.cluster.Spec.CNI + " is read"}
-	if plugin.Flows == nil {
-		found["policy-log"] = offers.Offer{Why: "what the CNI " + k.cluster.Spec.CNI + " logs is not read"}
-	}
-	found["host-local"] = offers.Offer{OK: plugin.HostLocal, Why: "the CNI " + k.cluster.Spec.CNI}
-	found["cni-drops-invalid"] = offers.Offer{OK: plugin.DropsInvalid, Why: "the CNI " + k.cluster.Spec.CNI}
+	says("network-policy", plugin.Policies, "enforces NetworkPolicies", "enforces no NetworkPolicy")
+	says("policy-log", plugin.Flows != nil, "logs what policies drop", "has no log of what policies drop that relapse reads")
+	says("policy-keeps-connections", plugin.Policies && !plugin.CutsConnections, "accepts established connections first", "cuts open connections, or enforces no policy")
+	says("host-local", plugin.HostLocal, "uses host-local", "does not use host-local with a range in the nodes' configuration")
+	says("cni-drops-invalid", plugin.DropsInvalid, "drops them", "does not drop them")
 	maps.Copy(found, offers.Path(plugin.EBPF))
-	found["policy-keeps-connections"] = offers.Offer{OK: plugin.Policies && !plugin.CutsConnections, Why: policy.Why}
 	return found, nil
 }
 

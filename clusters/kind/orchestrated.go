@@ -13,6 +13,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/kind/kubestatus"
 	"github.com/relapse-k8s/relapse/clusters/limits"
+	"github.com/relapse-k8s/relapse/clusters/podtemplate"
 )
 
 // AwaitNodes waits for the condition Ready of all nodes, and if they are to be ready for the cluster's own pods too.
@@ -78,7 +79,10 @@ func (c *cluster) CountPods(ctx context.Context, namespace, selector string) (pe
 }
 
 // PodsOf counts the pods of an object of the workload by phase.
-func (c *cluster) PodsOf(ctx context.Context, name string) (pending, running int, err error) {
+func (c *cluster) PodsOf(ctx context.Context, apiVersion, kind, name string) (pending, running int, err error) {
+	if _, pods := podtemplate.Path(apiVersion, kind); !pods {
+		return 0, 0, nil
+	}
 	return c.CountPods(ctx, metav1.NamespaceDefault, ownerLabel+"="+name)
 }
 

@@ -3,6 +3,7 @@ package kind
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"regexp"
 	"slices"
@@ -62,13 +63,13 @@ func (k *Kind) replaced(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return changed("the cluster's own pods", podNames(k.system), podNames(pods)), nil
+	return changed("the cluster's own pods", podNames(maps.Values(k.system)), podNames(maps.Values(pods))), nil
 }
 
-func podNames(pods map[types.UID]corev1.Pod) map[types.UID]string {
+func podNames(pods iter.Seq[corev1.Pod]) map[types.UID]string {
 	names := map[types.UID]string{}
-	for uid, pod := range pods {
-		names[uid] = pod.Name
+	for pod := range pods {
+		names[pod.UID] = pod.Name
 	}
 	return names
 }

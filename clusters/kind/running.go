@@ -38,7 +38,7 @@ func (c *cluster) ready(ctx context.Context) error {
 
 // look lists the workload's pods, without those that have done their work, and says what is missing.
 func (c *cluster) look(ctx context.Context, trouble func(corev1.Pod) string) (pods []corev1.Pod, missing string, err error) {
-	list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: kubeobjects.RunLabel + "=" + c.run})
+	there, err := c.workloadPods(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -48,7 +48,7 @@ func (c *cluster) look(ctx context.Context, trouble func(corev1.Pod) string) (po
 	}
 	var all []string
 	have := map[string]int{}
-	for _, pod := range list.Items {
+	for _, pod := range there {
 		if wanted[pod.Labels[ownerLabel]].pending {
 			continue
 		}
@@ -74,6 +74,15 @@ func (c *cluster) look(ctx context.Context, trouble func(corev1.Pod) string) (po
 	}
 	slices.Sort(all)
 	return pods, strings.Join(all, "; "), nil
+}
+
+// workloadPods are all pods of the workload, in whichever state.
+func (c *cluster) workloadPods(ctx context.Context) ([]corev1.Pod, error) {
+	list, err := c.kind.cluster.Client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: kubeobjects.RunLabel + "=" + c.run})
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
 }
 
 // want is how many pods an object should have.

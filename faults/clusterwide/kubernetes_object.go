@@ -73,7 +73,7 @@ func (c *KubernetesObject) ReadFrom(ctx context.Context, s *site.Scope) (map[str
 	}
 	values := map[string]float64{"matches": 0, "pending": 0, "running": 0}
 	if cluster, err := orchestrated(s); err == nil {
-		pending, running, err := cluster.PodsOf(ctx, h.Metadata.Name)
+		pending, running, err := cluster.PodsOf(ctx, h.APIVersion, h.Kind, h.Metadata.Name)
 		if err != nil {
 			return nil, err
 		}

@@ -83,9 +83,12 @@ func parseSeries(text string) (series, error) {
 
 func (s series) sum(families map[string]*dto.MetricFamily) (sum float64) {
 	for name, family := range families {
+		suffix, of := strings.CutPrefix(s.name, name)
+		if !of {
+			continue
+		}
 		for _, m := range family.GetMetric() {
-			value, ok := valueOf(m, strings.TrimPrefix(s.name, name))
-			if ok && strings.HasPrefix(s.name, name) && s.covers(labelsOf(m)) {
+			if value, ok := valueOf(m, suffix); ok && s.covers(labelsOf(m)) {
 				sum += value
 			}
 		}

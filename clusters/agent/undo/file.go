@@ -47,20 +47,16 @@ func FileRecord(path string) (Record, error) {
 
 // SetFile writes a file after its old content was written down.
 func (s *Scope) SetFile(path string, content []byte, mode fs.FileMode) error {
-	s.stack.changing.Lock()
-	defer s.stack.changing.Unlock()
-	record, err := FileRecord(path)
-	if err != nil {
-		return err
-	}
-	if err := s.Push(record); err != nil {
-		return err
-	}
-	return writeFile(record.File.Path, content, mode)
+	return s.changeFile(path, func(path string) error { return writeFile(path, content, mode) })
 }
 
 // RemoveFile removes a file after its content was written down.
 func (s *Scope) RemoveFile(path string) error {
+	return s.changeFile(path, os.Remove)
+}
+
+// changeFile writes down what a file is, and then changes it.
+func (s *Scope) changeFile(path string, change func(path string) error) error {
 	s.stack.changing.Lock()
 	defer s.stack.changing.Unlock()
 	record, err := FileRecord(path)
@@ -70,7 +66,7 @@ func (s *Scope) RemoveFile(path string) error {
 	if err := s.Push(record); err != nil {
 		return err
 	}
-	return os.Remove(record.File.Path)
+	return change(record.File.Path)
 }
 
 // writeFile writes in place, because a file in a pod is often a mount of its own, which cannot be replaced by renaming.
