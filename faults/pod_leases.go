@@ -4,29 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
-// PodLeases takes all addresses that a node has for pods, as leases of containers that are no longer there: nobody gives them back. Those
-// that pods have now are taken when the pods give them back. The node's CNI configuration must name the plugin host-local with a range of
-// its own.
+// PodLeases takes all addresses that a node has for pods, as leases of containers that are no longer there: nobody gives them back. The
+// leases of pods that run now outlive their pods too. The node's CNI configuration must name the plugin host-local with a range of its own.
 type PodLeases struct {
 	// Leave is how many addresses stay free. Default: 0.
 	Leave int `json:"leave,omitempty" jsonschema:"minimum=0,maximum=1000"`
 }
 
-// staleContainer is who has the leases.
-const staleContainer = "relapse-stale"
+// staleMark is who has the new leases, and a line at the end of those of running pods: host-local gives back only a lease whose text is
+// the container and its interface, and nothing else.
+const staleMark = "relapse-stale"
 
-// Apply writes a lease for each free address.
+// Apply writes a lease for each free address, and marks the others.
 func (c *PodLeases) Apply(_ context.Context, ns *Namespace) error {
 	h, err := findHostLocal()
 	if err != nil {
@@ -39,10 +38,6 @@ func (c *PodLeases) Apply(_ context.Context, ns *Namespace) error {
 	if err := os.MkdirAll(h.folder, 0o755); err != nil {
 		return err
 	}
-	_, used, err := h.leases()
-	if err != nil {
-		return err
-	}
 	if err := ns.Scope.Push(undo.Record{Step: &staleLeases{Folder: h.folder}}); err != nil {
 		return err
 	}
@@ -51,15 +46,20 @@ func (c *PodLeases) Apply(_ context.Context, ns *Namespace) error {
 			return err
 		}
 	}
-	following, stop := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { takeReturned(following, used) })
-	return ns.Scope.PushFunc("stop taking leases", func(context.Context) error {
-		stop()
-		running.Wait()
-		return nil
-	})
+	_, used, err := h.leases()
+	if err != nil {
+		return err
+	}
+	for _, path := range used {
+		if err := editLease(path, func(text string) string { return text + lineEnd + staleMark }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// lineEnd is between the lines of a lease.
+const lineEnd = "\r\n"
 
 // takeLease writes a lease, unless there is one.
 func takeLease(path string) error {
@@ -70,31 +70,29 @@ func takeLease(path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(staleContainer + "\r\neth0")
+	_, err = f.WriteString(staleMark + lineEnd + "eth0")
 	return errors.Join(err, f.Close())
 }
 
-// returnedPoll is much shorter than the time in which a kubelet tries again.
-const returnedPoll = 20 * time.Millisecond
-
-// takeReturned takes each of these leases once, when its pod has given it back.
-func takeReturned(ctx context.Context, used []string) {
-	tick := time.NewTicker(returnedPoll)
-	defer tick.Stop()
-	for len(used) > 0 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		used = slices.DeleteFunc(used, func(path string) bool {
-			_, err := os.Lstat(path)
-			return errors.Is(err, os.ErrNotExist) && takeLease(path) == nil
-		})
+// editLease changes the text of a lease, if it is still there.
+func editLease(path string, edit func(string) string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	before, err := io.ReadAll(f)
+	if err == nil {
+		after := edit(string(before))
+		_, err = f.WriteAt([]byte(after), 0)
+		err = errors.Join(err, f.Truncate(int64(len(after))))
+	}
+	return errors.Join(err, f.Close())
 }
 
-// staleLeases deletes the leases that the change has written.
+// staleLeases deletes the leases of nobody, and takes the mark off the others.
 type staleLeases struct{ Folder string }
 
 func init() { undo.Register(func() undo.Step { return &staleLeases{} }) }
@@ -110,18 +108,21 @@ func (l *staleLeases) Check() error {
 	return nil
 }
 
-// Undo deletes them, and no others.
+// Undo finds them by the mark.
 func (l *staleLeases) Undo(context.Context) error {
 	if err := l.Check(); err != nil {
 		return err
 	}
-	stale, _, err := hostLocal{folder: l.Folder}.leases()
+	stale, used, err := hostLocal{folder: l.Folder}.leases()
 	for _, path := range stale {
 		text, readErr := os.ReadFile(path)
-		if strings.HasPrefix(string(text), staleContainer) {
+		if strings.Contains(string(text), staleMark) {
 			readErr = os.Remove(path)
 		}
 		err = errors.Join(err, readErr)
+	}
+	for _, path := range used {
+		err = errors.Join(err, editLease(path, func(text string) string { return strings.TrimSuffix(text, lineEnd+staleMark) }))
 	}
 	return err
 }
