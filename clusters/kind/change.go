@@ -29,7 +29,7 @@ func (c *cluster) apply(ctx context.Context, text []byte, pending bool) error {
 		return err
 	case !foreign:
 		c.mu.Lock()
-		c.pending[key(object.Kind, object.Namespace, object.Name)] = pending
+		c.pending[c.key(object.Kind, object.Namespace, object.Name)] = pending
 		c.mu.Unlock()
 		if err := c.putOwn(ctx, text); err != nil {
 			return err
@@ -81,7 +81,7 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 		return nil, err
 	}
 	c.mu.Lock()
-	former, pending := c.given[key(kind, namespace, name)], c.pending[key(kind, namespace, name)]
+	former, pending := c.given[c.key(kind, namespace, name)], c.pending[c.key(kind, namespace, name)]
 	c.mu.Unlock()
 	if foreign || former == nil {
 		if former, err = c.objects.Get(ctx, kind, namespace, name); err != nil {
@@ -93,7 +93,7 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 			return nil, err
 		}
 		c.mu.Lock()
-		c.kept[key(kind, namespace, name)] = true
+		c.kept[c.key(kind, namespace, name)] = true
 		c.mu.Unlock()
 	}
 	return func(ctx context.Context) error {
@@ -112,7 +112,7 @@ func (c *cluster) Keep(ctx context.Context, kind, namespace, name string) (func(
 func (c *cluster) mustBeKept(object kubeobjects.Ref) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.kept[key(object.Kind, object.Namespace, object.Name)] {
+	if !c.kept[c.key(object.Kind, object.Namespace, object.Name)] {
 		return fmt.Errorf("%s belongs to the cluster and was not kept before this change", object)
 	}
 	return nil
@@ -133,8 +133,8 @@ func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) erro
 		return err
 	}
 	c.mu.Lock()
-	delete(c.given, key(kind, namespace, name))
-	delete(c.pending, key(kind, namespace, name))
+	delete(c.given, c.key(kind, namespace, name))
+	delete(c.pending, c.key(kind, namespace, name))
 	c.mu.Unlock()
 	return c.dialPods(ctx)
 }

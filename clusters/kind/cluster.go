@@ -206,7 +206,7 @@ func (c *cluster) putOwn(ctx context.Context, text []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.given[key(made.GetKind(), made.GetNamespace(), made.GetName())] = text
+	c.given[c.key(made.GetKind(), made.GetNamespace(), made.GetName())] = text
 	return nil
 }
 
@@ -225,9 +225,9 @@ func (c *cluster) foreign(ctx context.Context, text []byte) (kubeobjects.Ref, bo
 	return kubeobjects.Ref{Kind: object.GetKind(), Namespace: object.GetNamespace(), Name: object.GetName()}, foreign, err
 }
 
-// key names an object; in the default namespace it needs none.
-func key(kind, namespace, name string) string {
-	if namespace == "" || namespace == metav1.NamespaceDefault {
+// key names an object; in the default namespace, or the part's own in its place, it needs none.
+func (c *cluster) key(kind, namespace, name string) string {
+	if namespace == "" || namespace == metav1.NamespaceDefault || namespace == c.part.namespace {
 		return kind + " " + name
 	}
 	return kind + " " + namespace + "/" + name
