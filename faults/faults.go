@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/procs"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
@@ -23,6 +24,7 @@ type Entry struct {
 var (
 	node, pod, host = []string{"node"}, []string{"pod"}, []string{"host"}
 	ends            = []string{"pod", "outside"}
+	inCluster       = []string{"node", "pod"}
 	namespaces      = []string{"node", "pod", "outside"}
 	anywhere        = []string{"node", "pod", "outside", "host"}
 )
@@ -38,6 +40,7 @@ var Catalogue = map[string]Entry{
 	"conntrack-occupy":    {namespaces, func() any { return &ConntrackOccupy{} }},
 	"dns-config":          {pod, func() any { return &DNSConfig{} }},
 	"drop-invalid":        {namespaces, func() any { return &DropInvalid{} }},
+	"freeze":              {inCluster, func() any { return &Freeze{} }},
 	"free-leases":         {node, func() any { return &FreeLeases{} }},
 	"hold-fin":            {ends, func() any { return &HoldFIN{} }},
 	"hold-pairs":          {namespaces, func() any { return &HoldPairs{} }},
@@ -52,6 +55,7 @@ var Catalogue = map[string]Entry{
 	"restart-client":      {pod, func() any { return &RestartClient{} }},
 	"restart-container":   {pod, func() any { return &RestartContainer{} }},
 	"stray-segment":       {ends, func() any { return &StraySegment{} }},
+	"resume":              {inCluster, func() any { return &Resume{} }},
 	"sysctl":              {anywhere, func() any { return &Sysctl{} }},
 }
 
@@ -91,6 +95,8 @@ type Namespace struct {
 	Own *program.Manager
 	// Programs of the place: a pod's are its containers.
 	Programs program.Keeper
+	// Processes finds processes of a real node by their name. It is nil elsewhere.
+	Processes func(name string) ([]procs.ID, error)
 	// Clients are the agent's probes.
 	Clients Clients
 	// Run and Place are the run's id, and the place: node/node-1, pod/client, outside, host.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/procs"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
@@ -23,7 +24,9 @@ type Server struct {
 	// Own are the programs that the agent starts itself, Programs those of its place.
 	Own      *program.Manager
 	Programs program.Keeper
-	Clients  Clients
+	// Processes finds processes of a real node by their name. It is nil elsewhere.
+	Processes func(name string) ([]procs.ID, error)
+	Clients   Clients
 
 	mu sync.Mutex
 	on map[string]*active
@@ -61,7 +64,7 @@ func (s *Server) apply(ctx context.Context, r changes.Request, _ func(agent.None
 		return fail(err)
 	}
 	ns := &Namespace{
-		Scope: s.Stack.Begin(r.ID), Own: s.Own, Programs: s.Programs, Clients: s.Clients,
+		Scope: s.Stack.Begin(r.ID), Own: s.Own, Programs: s.Programs, Processes: s.Processes, Clients: s.Clients,
 		Run: r.Run, Place: r.Place, Addresses: r.Addresses, Name: objectName(r),
 	}
 	a := &active{change: change, scope: ns.Scope}

@@ -326,6 +326,7 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 			found[name] = offers.Offer{Why: "the CNI " + k.cluster.Spec.CNI + " " + doesNot}
 		}
 	}
+	found["calico"] = offers.Offer{OK: k.cluster.Spec.CNI == "calico", Why: "the CNI is " + k.cluster.Spec.CNI}
 	says("network-policy", plugin.Policies, "enforces NetworkPolicies", "enforces no NetworkPolicy")
 	says("policy-log", plugin.Flows != nil, "logs what policies drop", "has no log of what policies drop that relapse reads")
 	says("policy-keeps-connections", plugin.Policies && !plugin.CutsConnections, "accepts established connections first", "cuts open connections, or enforces no policy")

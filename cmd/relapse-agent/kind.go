@@ -137,15 +137,17 @@ func servePlace(ctx context.Context, container, run, name string) error {
 		return fmt.Errorf("%s: %w", name, errors.Join(err, journal.Remove()))
 	}
 	own := program.NewManager()
-	var programs program.Keeper = own
+	at := surroundings{own: own, programs: own}
 	if container != "" {
 		c, err := place.Find(container)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, errors.Join(err, stack.Close(ctx), journal.Remove()))
 		}
-		programs = &contain.Pod{Own: own, Sockets: func() ([]string, error) { return sockets(c) }}
+		at.programs = &contain.Pod{Own: own, Sockets: func() ([]string, error) { return sockets(c) }}
+	} else {
+		at.processes = procs.Named
 	}
-	serveErr := agent.Serve(ctx, os.Stdin, os.Stdout, operations(stack, own, programs))
+	serveErr := agent.Serve(ctx, os.Stdin, os.Stdout, operations(stack, at))
 	if err := stack.Close(ctx); err != nil {
 		return fmt.Errorf("%s: %w", name, errors.Join(err, journal.Close())) // the journal is kept, for relapse-agent keep
 	}

@@ -18,6 +18,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
+	"github.com/relapse-k8s/relapse/clusters/agent/procs"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/agent/readers"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo/nstest"
@@ -95,6 +96,35 @@ func TestANodesAgentActsOnTheNode(t *testing.T) {
 	g.Eventually(p.ended, time.Minute).Should(Receive())
 	g.Expect(os.ReadFile("/proc/sys/net/ipv4/ip_forward")).To(BeEquivalentTo("0\n"))
 	g.Expect(journalsIn(g)).To(BeEmpty())
+}
+
+// A frozen process goes on when the change is undone, and when the agent that has frozen it is killed.
+func TestANodesAgentFreezesProcesses(t *testing.T) {
+	m := newMachine(t)
+	if m == nil {
+		return
+	}
+	g := NewWithT(t)
+	program := exec.Command("sleep", "1000")
+	g.Expect(program.Start()).To(Succeed())
+	t.Cleanup(func() { _ = program.Process.Kill() })
+	stopped := func() (bool, error) { return procs.Stopped(program.Process.Pid) }
+	m.agent("keep", "keep")
+	for _, killed := range []bool{false, true} {
+		p := m.agent("node/node-1", "node", "20261121-000000-abcd", "node/node-1").serving(t)
+		g.Expect(apply(t, p.Conn, "freeze", `{"program": "sleepy"}`)).To(MatchError(ContainSubstring("no process sleepy runs on this node")))
+		g.Expect(apply(t, p.Conn, "freeze", `{"program": "relapse-agent"}`)).To(MatchError(Or(ContainSubstring("not to be frozen"), ContainSubstring("no process"))))
+		g.Expect(apply(t, p.Conn, "freeze", `{"program": "sleep"}`)).To(Succeed())
+		g.Eventually(stopped, time.Minute).Should(BeTrue())
+		g.Expect(changes.Read.Call(t.Context(), p.Conn, "freeze", nil)).To(HaveKeyWithValue("frozen", 1.0))
+		if killed {
+			g.Expect(p.cmd.Process.Kill()).To(Succeed())
+		} else {
+			g.Expect(changes.Undo.Call(t.Context(), p.Conn, "freeze", nil)).Error().NotTo(HaveOccurred())
+			g.Expect(p.Close()).To(Succeed())
+		}
+		g.Eventually(stopped, time.Minute).Should(BeFalse())
+	}
 }
 
 func TestAContainerThatIsNotThereIsSaid(t *testing.T) {
@@ -253,6 +283,14 @@ func TestAContainerIsStartedAgainAndAsItWas(t *testing.T) {
 	now, err := programs.Spec(t.Context(), "main")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(strings.Join(now.Argv, " ")).To(Equal("/proc/self/exe http 127.0.0.1:8080"))
+
+	// So it does if the agent had frozen it.
+	frozen := func() (bool, error) { return programs.Frozen(t.Context(), "main") }
+	g.Expect(apply(t, p.Conn, "freeze", `{"program": "main"}`)).To(Succeed())
+	g.Eventually(frozen, time.Minute).Should(BeTrue())
+	g.Expect(p.cmd.Process.Kill()).To(Succeed())
+	p, programs = start()
+	g.Eventually(frozen, time.Minute).Should(BeFalse())
 
 	// Lines are heard, also of a container that the kubelet has made anew.
 	heard := make(chan string, 10)

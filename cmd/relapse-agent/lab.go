@@ -52,7 +52,7 @@ func restrict(_ context.Context, args []string) error {
 
 // serve answers requests until the stream ends, and then undoes all changes.
 func serve(ctx context.Context, stack *undo.Stack, programs *program.Manager) error {
-	err := agent.Serve(ctx, os.Stdin, os.Stdout, operations(stack, programs, programs))
+	err := agent.Serve(ctx, os.Stdin, os.Stdout, operations(stack, surroundings{own: programs, programs: programs}))
 	if undoErr := stack.Close(ctx); undoErr != nil {
 		return undoErr
 	}
@@ -63,6 +63,6 @@ func serve(ctx context.Context, stack *undo.Stack, programs *program.Manager) er
 func host(ctx context.Context, id string) error {
 	return guard.Main(ctx, id, func(stack *undo.Stack) map[string]agent.Handler {
 		programs := program.NewManager()
-		return operations(stack, programs, programs)
+		return operations(stack, surroundings{own: programs, programs: programs})
 	})
 }

@@ -57,6 +57,7 @@ var contracts = map[string]contract{
 	"dns-config":        {settings: `{"options": ["ndots:2"]}`, seen: map[string]float64{"set": 1}},
 	"drop-invalid":      {settings: `{"chain": "forward"}`, seen: map[string]float64{"rules": 1}},
 	"free-leases":       {prepare: withStaleLease, seen: map[string]float64{"free": 5}, atMost: map[string]float64{"stale": 0}},
+	"freeze":            {settings: `{"program": "main"}`, prepare: startEcho, seen: map[string]float64{"frozen": 1}},
 	"hold-fin":          {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
 	"hold-pairs":        {settings: `{"protocol": "udp", "port": 53, "clash": true}`, seen: map[string]float64{"armed": 1}},
 	"install-cni":       {wide: true, prepare: withoutCNI, seen: map[string]float64{"back": 2}, atMost: map[string]float64{"notReady": 0}},
@@ -80,6 +81,7 @@ var contracts = map[string]contract{
 		settings: `{"probe": "p"}`, prepare: openProbe, act: sampleProbe, seen: map[string]float64{"port": 1, "former": 1},
 	},
 	"restart-container": {settings: `{"container": "main", "args": ["` + echoAddress + `", "changed"]}`, prepare: startEcho, seen: map[string]float64{"running": 1}},
+	"resume":            {settings: `{"program": "main"}`, prepare: freezeEcho, seen: map[string]float64{"running": 1}},
 	"stray-segment":     {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
 	"sysctl":            {settings: `{"key": "net.ipv4.ip_forward", "value": "1"}`, seen: map[string]float64{"set": 1}},
 }
@@ -93,6 +95,13 @@ func withStaleLease(t *testing.T, p *place) {
 }
 
 func startEcho(t *testing.T, p *place) { start(t, p, "main", echoAddress) }
+
+func freezeEcho(t *testing.T, p *place) {
+	startEcho(t, p)
+	programs := program.Remote{Conn: p.conn}
+	NewWithT(t).Expect(programs.Freeze(t.Context(), "main", true)).To(Succeed())
+	NewWithT(t).Eventually(func() (bool, error) { return programs.Frozen(t.Context(), "main") }, time.Minute).Should(BeTrue())
+}
 
 func start(t *testing.T, p *place, name, address string) {
 	must(t, program.Start, p.conn, program.Spec{Name: name, Argv: []string{"/proc/self/exe", address}, Command: 1, Env: []string{actAs + "=echo"}})

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -142,6 +143,7 @@ func (l *lane) adapt(cluster clusters.Cluster) error {
 	if err != nil {
 		return fmt.Errorf("the scenario in %s: %w", l.name, err)
 	}
+	keepReaders(l.Scenario, s)
 	l.Scenario = s
 	l.variant = &s.Variants[slices.IndexFunc(s.Variants, func(v scenario.Variant) bool { return v.ID == l.variant.ID })]
 	for _, other := range l.plan(s, l.variant) {
@@ -150,6 +152,28 @@ func (l *lane) adapt(cluster clusters.Cluster) error {
 		}
 	}
 	return nil
+}
+
+// keepReaders gives the readers of the adapted scenario the names that they have in the file, by which the judge looks for them.
+func keepReaders(file, adapted *scenario.Scenario) {
+	names := map[string]string{}
+	each := func(s *scenario.Scenario, do func(path string, reader reflect.Value)) {
+		scenario.Walk("", s, func(path string, value reflect.Value, f reflect.StructField) {
+			if f.Tag.Get("ref") == "reader" && value.Kind() == reflect.String {
+				do(path, value)
+			}
+		})
+	}
+	each(file, func(path string, reader reflect.Value) { names[path] = reader.String() })
+	each(adapted, func(path string, reader reflect.Value) { reader.SetString(names[path]) })
+}
+
+// reader is the name of a reader in the lane's part of a cluster, where a Service has another address.
+func (l *lane) reader(name string) string {
+	if part, ok := l.site.Cluster.(clusters.Part); ok {
+		return string(part.Adapt([]byte(name)))
+	}
+	return name
 }
 
 func (l *lane) logs() string {

@@ -88,7 +88,7 @@ func (l *lane) take(ctx context.Context) ([]history.Reading, error) {
 		if err != nil {
 			return nil, err
 		}
-		values, err := readers.Read.Call(ctx, conn, readers.Question{Reader: r.reader, Keys: slices.Sorted(maps.Keys(r.keys))}, nil)
+		values, err := readers.Read.Call(ctx, conn, readers.Question{Reader: l.reader(r.reader), Keys: slices.Sorted(maps.Keys(r.keys))}, nil)
 		if err != nil {
 			return nil, err
 		}

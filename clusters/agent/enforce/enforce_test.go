@@ -35,7 +35,7 @@ func TestRulesAreReplacedAndTheBaseChainStays(t *testing.T) {
 	g.Expect(e.Program(t.Context(), Ruleset{Isolated: []Isolated{isolated("a", Egress, "default/x"), isolated("b", Ingress, "default/x")}})).To(Succeed())
 	first := base()
 	g.Expect(first).NotTo(BeEmpty())
-	g.Expect(Readings(t.Context())).To(Equal(map[string]float64{"isolated": 2, Egress: 0, Ingress: 0}))
+	g.Expect(Readings(t.Context())).To(Equal(map[string]float64{"isolated": 2, Egress: 0, Ingress: 0, "unknown": 0}))
 
 	g.Expect(e.Program(t.Context(), Ruleset{Isolated: []Isolated{isolated("b", Ingress, "default/x", "default/y")}})).To(Succeed())
 	g.Expect(base()).To(Equal(first), "packets may be queued there")
@@ -49,7 +49,7 @@ func TestRulesAreReplacedAndTheBaseChainStays(t *testing.T) {
 
 	g.Expect(e.Program(t.Context(), Ruleset{})).To(Succeed())
 	g.Expect(nstest.Must(t, "nft list ruleset")).To(BeEmpty())
-	g.Expect(Readings(t.Context())).To(Equal(map[string]float64{"isolated": 0, Egress: 0, Ingress: 0}))
+	g.Expect(Readings(t.Context())).To(Equal(map[string]float64{"isolated": 0, Egress: 0, Ingress: 0, "unknown": 0}))
 }
 
 // query is the start of an IPv4 packet from 10.244.1.2 to 10.244.2.5, protocol UDP, port 53.

@@ -127,11 +127,12 @@ var ReadingKeys = units.Keys{
 	"isolated": {Means: "pods that policies isolate here; those isolated in both directions count twice", Kind: units.Gauge},
 	Egress:     {Means: "packets that policies of that direction have dropped since there have been any"},
 	Ingress:    {Means: "packets that policies of that direction have dropped since there have been any"},
+	"unknown":  {Means: "packets of pods that the agent of the CNI does not know yet, which it has dropped (Calico)"},
 }
 
 // Readings is a reader of what network policies do on a node.
 func Readings(context.Context) (map[string]float64, error) {
-	values := map[string]float64{"isolated": 0, Egress: 0, Ingress: 0}
+	values := map[string]float64{"isolated": 0, Egress: 0, Ingress: 0, "unknown": 0}
 	names, err := chains()
 	if err != nil || len(names) == 0 {
 		return values, err

@@ -42,6 +42,12 @@ func (id ID) Alive() bool {
 	return err == nil && stat.start == id.Start && stat.state != "Z" && stat.state != "X"
 }
 
+// Stopped says whether the process with this pid is stopped by a signal.
+func Stopped(pid int) (bool, error) {
+	stat, err := readStat(pid)
+	return stat.state == "T", err
+}
+
 // stat is the part of /proc/PID/stat that is used here.
 type stat struct {
 	comm  string

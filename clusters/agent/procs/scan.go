@@ -26,25 +26,16 @@ func (p Process) String() string { return fmt.Sprintf("process %d %q", p.PID, p.
 // by pid. Processes that have ended (including zombies) or whose environment may not be read are left out: if it cannot be read, the
 // process cannot be ended either.
 func WithEnv(variable string, more ...string) ([]Process, error) {
-	proc, err := os.Open("/proc")
+	pids, err := running()
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = proc.Close() }()
-	names, err := proc.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("list /proc: %w", err)
 	}
 	wanted := append([]string{variable}, more...)
 	needle := []byte(variable + "=")
 	var found []Process
-	for _, name := range names {
-		pid, err := strconv.Atoi(name)
-		if err != nil {
-			continue
-		}
+	for _, pid := range pids {
 		// A quick check first, because most processes do not match.
-		environ, err := os.ReadFile("/proc/" + name + "/environ")
+		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 		if err != nil || !bytes.Contains(environ, needle) {
 			continue
 		}
@@ -59,8 +50,50 @@ func WithEnv(variable string, more ...string) ([]Process, error) {
 			found = append(found, p)
 		}
 	}
-	slices.SortFunc(found, func(a, b Process) int { return a.PID - b.PID })
 	return found, nil
+}
+
+// Named returns the processes that ps -C NAME lists: the kernel's name of a process has at most 15 characters.
+func Named(name string) ([]ID, error) {
+	pids, err := running()
+	if err != nil {
+		return nil, err
+	}
+	var found []ID
+	for _, pid := range pids {
+		stat, err := readStat(pid)
+		if Gone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if stat.comm == name && stat.state != "Z" && stat.state != "X" {
+			found = append(found, ID{PID: pid, Start: stat.start})
+		}
+	}
+	return found, nil
+}
+
+// running lists the pids of all processes.
+func running() ([]int, error) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = proc.Close() }()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list /proc: %w", err)
+	}
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	slices.Sort(pids)
+	return pids, nil
 }
 
 // describe reads the start time before and after the rest, because the pid may be reused in between.

@@ -18,6 +18,10 @@ type Keeper interface {
 	Ports(ctx context.Context, name string) ([]uint16, error)
 	// Restart stops the program with this name, starts it with s, and returns when it listens on these ports.
 	Restart(ctx context.Context, s Spec, ports []uint16) error
+	// Freeze stops all processes of a program where they are, or lets them go on.
+	Freeze(ctx context.Context, name string, frozen bool) error
+	// Frozen says whether a program's first process is frozen.
+	Frozen(ctx context.Context, name string) (bool, error)
 	// Follow sends the matching lines that a program writes from now on, until ctx ends, which is not an error.
 	Follow(ctx context.Context, f Following, say func(line string)) error
 }
@@ -28,6 +32,12 @@ type restarting struct {
 	Ports []uint16
 }
 
+// freezing is the request to freeze a program, or to let it go on.
+type freezing struct {
+	Name   string
+	Frozen bool
+}
+
 // Operations of a Keeper.
 var (
 	names   = agent.Op[agent.None, agent.None, []string]{Name: "program/names"}
@@ -35,6 +45,8 @@ var (
 	alive   = agent.Op[string, agent.None, agent.None]{Name: "program/alive"}
 	ports   = agent.Op[string, agent.None, []uint16]{Name: "program/ports"}
 	restart = agent.Op[restarting, agent.None, agent.None]{Name: "program/restart"}
+	freeze  = agent.Op[freezing, agent.None, agent.None]{Name: "program/freeze"}
+	frozen  = agent.Op[string, agent.None, bool]{Name: "program/frozen"}
 )
 
 // Serve adds the operations of a Keeper.
@@ -50,6 +62,10 @@ func Serve(ops map[string]agent.Handler, k Keeper) {
 	restart.Handle(ops, func(ctx context.Context, r restarting, _ func(agent.None)) (agent.None, error) {
 		return agent.None{}, k.Restart(ctx, r.Spec, r.Ports)
 	})
+	freeze.Handle(ops, func(ctx context.Context, r freezing, _ func(agent.None)) (agent.None, error) {
+		return agent.None{}, k.Freeze(ctx, r.Name, r.Frozen)
+	})
+	frozen.Handle(ops, func(ctx context.Context, name string, _ func(agent.None)) (bool, error) { return k.Frozen(ctx, name) })
 	Follow.Handle(ops, func(ctx context.Context, f Following, say func(string)) (agent.None, error) {
 		return agent.None{}, k.Follow(ctx, f, say)
 	})
@@ -83,6 +99,17 @@ func (r Remote) Ports(ctx context.Context, name string) ([]uint16, error) {
 func (r Remote) Restart(ctx context.Context, s Spec, listen []uint16) error {
 	_, err := restart.Call(ctx, r.Conn, restarting{s, listen}, nil)
 	return err
+}
+
+// Freeze asks the other end.
+func (r Remote) Freeze(ctx context.Context, name string, on bool) error {
+	_, err := freeze.Call(ctx, r.Conn, freezing{name, on}, nil)
+	return err
+}
+
+// Frozen asks the other end.
+func (r Remote) Frozen(ctx context.Context, name string) (bool, error) {
+	return frozen.Call(ctx, r.Conn, name, nil)
 }
 
 // Follow asks the other end.

@@ -87,6 +87,9 @@ type running struct {
 	lines []string      // JSON lines on standard output since the last input
 	more  chan struct{} // closed and replaced at each line
 	tail  []string      // the last lines of standard error, for errors
+	// frozen is true if Freeze has stopped it, and unsaid is the last input since then.
+	frozen bool
+	unsaid string
 }
 
 // NewManager returns a Manager whose programs end with this process, even if it is killed.
@@ -228,7 +231,7 @@ func scan(from io.Reader, each func(string)) {
 }
 
 // Send writes a line to a program and waits for the answer, if one is expected. Output that a program writes at its start counts as an
-// answer to the first input without a line.
+// answer to the first input without a line. A frozen program is not waited for: it gets the last line when it goes on.
 func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 	r, err := m.find(in.Name)
 	if err != nil {
@@ -237,7 +240,14 @@ func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 	if in.Line != "" {
 		r.mu.Lock()
 		r.lines = nil
+		frozen := r.frozen
+		if frozen {
+			r.unsaid = in.Line
+		}
 		r.mu.Unlock()
+		if frozen {
+			return "", nil
+		}
 		if _, err := io.WriteString(r.stdin, in.Line+"\n"); err != nil {
 			return "", r.failed(err)
 		}

@@ -41,9 +41,16 @@ func policy(ctx context.Context) (map[string]float64, error) {
 // A pod that no policy selects has none. Source: Calico felix/rules/endpoints.go.
 var calicoDrop = regexp.MustCompile(`(?m)^\[(\d+):\d+\] -A cali-(tw|fw)-\S+ .*no policies passed packet.* -j (?:DROP|REJECT)\b`)
 
+// calicoUnknown is the rule for packets from or to a pod that Felix has no chain for. Source: Calico felix/rules/dispatch.go.
+var calicoUnknown = regexp.MustCompile(`(?m)^\[(\d+):\d+\] -A cali-(?:to|from)-wl-dispatch .*Unknown interface.* -j (?:DROP|REJECT)\b`)
+
 // calicoPolicy reads the output of iptables-save -c.
 func calicoPolicy(rules []byte) map[string]float64 {
 	values := map[string]float64{}
+	for _, rule := range calicoUnknown.FindAllSubmatch(rules, -1) {
+		packets, _ := strconv.ParseFloat(string(rule[1]), 64) // digits
+		values["unknown"] += packets
+	}
 	for _, rule := range calicoDrop.FindAllSubmatch(rules, -1) {
 		packets, _ := strconv.ParseFloat(string(rule[1]), 64) // digits
 		direction := enforce.Ingress

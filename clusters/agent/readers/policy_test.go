@@ -15,8 +15,10 @@ func TestCalicosRules(t *testing.T) {
 [2:80] -A cali-fw-cali12 -m comment --comment "cali:c" -m comment --comment "Drop if no policies passed packet" -m mark --mark 0x0/0x20000 -j DROP
 [1:60] -A cali-fw-cali12 -m comment --comment "cali:d" -m comment --comment "Drop if no profiles matched" -j DROP
 [3:60] -A cali-tw-cali34 -m comment --comment "cali:e" -m comment --comment "Drop if no profiles matched" -j DROP
+[4:240] -A cali-to-wl-dispatch -m comment --comment "cali:f" -m comment --comment "Unknown interface" -j DROP
+[1:60] -A cali-from-wl-dispatch -m comment --comment "cali:g" -m comment --comment "Unknown interface" -j DROP
 COMMIT
-`))).To(Equal(map[string]float64{"isolated": 2, "ingress": 9, "egress": 2}))
+`))).To(Equal(map[string]float64{"isolated": 2, "ingress": 9, "egress": 2, "unknown": 5}))
 	g.Expect(calicoPolicy([]byte("*filter\n[1:60] -A FORWARD -j DROP\nCOMMIT\n"))).To(BeEmpty())
 }
 

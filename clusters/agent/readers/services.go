@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 
@@ -17,17 +18,26 @@ import (
 
 // servicesKeys are the numbers of services.
 var servicesKeys = units.Keys{
-	"refused":         {Means: "addresses and ports of UDP Services that the rules refuse, because the Service has no endpoints", Kind: units.Gauge},
+	"refused":         {Means: "UDP ports of the Service that the rules refuse, because it has no endpoints", Kind: units.Gauge},
 	"stale":           {Means: "conntrack entries of flows to those, which no rule sees any more", Kind: units.Gauge},
 	"stale-unreplied": {Means: "those of them that never had an answer", Kind: units.Gauge},
 }
 
-// services reads a node's UDP Services in kube-proxy's rules and its conntrack table side by side.
-func services(ctx context.Context) (map[string]float64, error) {
+// serviceAddress checks the part of the reader's name after the slash.
+func serviceAddress(text string) error {
+	if address, err := netip.ParseAddr(text); err != nil || !address.Is4() {
+		return fmt.Errorf("services/%s: write the IPv4 address of a Service, as in services/10.96.0.10", text)
+	}
+	return nil
+}
+
+// services reads the UDP ports of a Service in kube-proxy's rules and the node's conntrack table side by side.
+func services(ctx context.Context, service string, _ []string) (map[string]float64, error) {
 	refused, err := refusedByKubeProxy(ctx)
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(refused, func(at netip.AddrPort, _ bool) bool { return at.Addr().String() != service })
 	table, err := ctnetlink.Open()
 	if err != nil {
 		return nil, err

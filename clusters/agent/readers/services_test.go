@@ -36,7 +36,7 @@ func TestStaleEntriesBesideNFTables(t *testing.T) {
 		t.Skip(err)
 	}
 	g := NewWithT(t)
-	g.Expect(services(t.Context())).To(Equal(map[string]float64{"refused": 0, "stale": 0, "stale-unreplied": 0}), "without kube-proxy")
+	g.Expect(services(t.Context(), "10.96.0.125", nil)).To(Equal(map[string]float64{"refused": 0, "stale": 0, "stale-unreplied": 0}), "without kube-proxy")
 	for _, command := range []string{
 		"nft add table ip kube-proxy",
 		"nft add chain ip kube-proxy reject-chain",
@@ -59,5 +59,6 @@ func TestStaleEntriesBesideNFTables(t *testing.T) {
 	flow("10.244.1.2:1000", "10.96.0.125:8125", "10.244.2.2:8125", ctnetlink.Established)
 	flow("10.244.1.2:1001", "10.96.0.125:8125", "10.244.2.2:8125", ctnetlink.Confirmed)
 	flow("10.244.1.2:1000", "10.96.0.126:8125", "10.244.2.3:8125", ctnetlink.Established)
-	g.Expect(services(t.Context())).To(Equal(map[string]float64{"refused": 1, "stale": 2, "stale-unreplied": 1}))
+	g.Expect(services(t.Context(), "10.96.0.125", nil)).To(Equal(map[string]float64{"refused": 1, "stale": 2, "stale-unreplied": 1}))
+	g.Expect(services(t.Context(), "10.96.0.126", nil)).To(Equal(map[string]float64{"refused": 0, "stale": 0, "stale-unreplied": 0}), "another Service")
 }

@@ -150,6 +150,24 @@ func (p *Pod) Restart(ctx context.Context, s program.Spec, ports []uint16) error
 	return k.Restart(ctx, s, ports)
 }
 
+// Freeze stops a program where it is, or lets it go on.
+func (p *Pod) Freeze(ctx context.Context, name string, frozen bool) error {
+	k, err := p.keeper(ctx, name)
+	if err != nil {
+		return err
+	}
+	return k.Freeze(ctx, name, frozen)
+}
+
+// Frozen says whether a program is frozen.
+func (p *Pod) Frozen(ctx context.Context, name string) (bool, error) {
+	k, err := p.keeper(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	return k.Frozen(ctx, name)
+}
+
 // Follow says a program's lines, those of a container that the kubelet has started again included.
 func (p *Pod) Follow(ctx context.Context, f program.Following, say func(string)) error {
 	tick := time.NewTicker(limits.LogPoll)

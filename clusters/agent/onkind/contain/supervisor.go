@@ -170,6 +170,8 @@ type visit struct {
 	// before is the program as the agent has found it, once it has changed it, and ports are those that it listened on.
 	before *program.Spec
 	ports  []uint16
+	// frozen is true if the agent has frozen the program.
+	frozen bool
 }
 
 // Names is the container's.
@@ -210,10 +212,28 @@ func (v *visit) Restart(ctx context.Context, s program.Spec, ports []uint16) err
 	return v.restart(ctx, s, ports)
 }
 
+// Freeze remembers it.
+func (v *visit) Freeze(ctx context.Context, name string, frozen bool) error {
+	v.changing.Lock()
+	defer v.changing.Unlock()
+	v.frozen = frozen
+	return v.manager.Freeze(ctx, name, frozen)
+}
+
+// Frozen says whether it is frozen.
+func (v *visit) Frozen(ctx context.Context, name string) (bool, error) {
+	return v.manager.Frozen(ctx, name)
+}
+
 // leave puts it back.
 func (v *visit) leave(ctx context.Context) error {
 	v.changing.Lock()
 	defer v.changing.Unlock()
+	if v.frozen {
+		if err := v.manager.Freeze(ctx, v.name, false); err != nil {
+			return err
+		}
+	}
 	if v.before == nil {
 		return nil
 	}

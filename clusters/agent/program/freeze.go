@@ -1,0 +1,46 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/procs"
+)
+
+// Freeze stops all processes of a program where they are, or lets them go on. One in a session of its own is not reached.
+func (m *Manager) Freeze(_ context.Context, name string, frozen bool) error {
+	r, err := m.find(name)
+	if err != nil {
+		return err
+	}
+	sig := syscall.SIGCONT
+	if frozen {
+		sig = syscall.SIGSTOP
+	}
+	r.mu.Lock()
+	line := r.unsaid
+	r.frozen, r.unsaid = frozen, ""
+	r.mu.Unlock()
+	if err := syscall.Kill(-r.cmd.Process.Pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("program %s: %s: %w", name, sig, err)
+	}
+	if line == "" {
+		return nil
+	}
+	if _, err := io.WriteString(r.stdin, line+"\n"); err != nil {
+		return r.failed(err)
+	}
+	return nil
+}
+
+// Frozen says whether a program's first process is frozen.
+func (m *Manager) Frozen(_ context.Context, name string) (bool, error) {
+	r, err := m.find(name)
+	if err != nil {
+		return false, err
+	}
+	return procs.Stopped(r.cmd.Process.Pid)
+}

@@ -1,0 +1,122 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/procs"
+	"github.com/relapse-k8s/relapse/clusters/agent/undo"
+)
+
+// freezable is a program of the place, or the processes of a real node with its name.
+type freezable struct {
+	freeze func(ctx context.Context, frozen bool) error
+	frozen func(ctx context.Context) (bool, error)
+	// processes are nil for a program of the place, which goes on when its keeper loses the agent.
+	processes []procs.ID
+}
+
+func findProgram(ctx context.Context, ns *Namespace, name string) (freezable, error) {
+	names, err := ns.Programs.Names(ctx)
+	if err != nil {
+		return freezable{}, err
+	}
+	if slices.Contains(names, name) {
+		return freezable{
+			freeze: func(ctx context.Context, frozen bool) error { return ns.Programs.Freeze(ctx, name, frozen) },
+			frozen: func(ctx context.Context) (bool, error) { return ns.Programs.Frozen(ctx, name) },
+		}, nil
+	}
+	if ns.Processes == nil {
+		return freezable{}, fmt.Errorf("no program %s runs here; there are %v", name, names)
+	}
+	found, err := ns.Processes(name)
+	if err == nil && len(found) == 0 {
+		err = fmt.Errorf("no process %s runs on this node", name)
+	}
+	return freezable{
+		freeze: func(_ context.Context, frozen bool) error {
+			if frozen {
+				return signalAll(found, unix.SIGSTOP)
+			}
+			return signalAll(found, unix.SIGCONT)
+		},
+		frozen:    func(context.Context) (bool, error) { return allStopped(found) },
+		processes: found,
+	}, err
+}
+
+// share is 1 for what is so, and else 0.
+func share(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// allStopped says whether these processes are stopped. One that has ended is not.
+func allStopped(all []procs.ID) (bool, error) {
+	for _, id := range all {
+		stopped, err := procs.Stopped(id.PID)
+		if procs.Gone(err) || err == nil && (!stopped || !id.Alive()) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func signalAll(all []procs.ID, sig unix.Signal) error {
+	var errs []error
+	for _, id := range all {
+		process, err := id.Open()
+		if procs.Gone(err) {
+			continue
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, process.Signal(sig), process.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// frozenProcesses lets processes go on.
+type frozenProcesses struct {
+	Name      string
+	Processes []procs.ID
+}
+
+func init() { undo.Register(func() undo.Step { return &frozenProcesses{} }) }
+
+// Kind is its name in a journal.
+func (*frozenProcesses) Kind() string { return "frozen-processes" }
+
+// Check refuses the processes of relapse.
+func (p *frozenProcesses) Check() error {
+	if strings.HasPrefix(p.Name, undo.Prefix) || len(p.Processes) == 0 {
+		return fmt.Errorf("%d processes named %q are not to be frozen", len(p.Processes), p.Name)
+	}
+	return nil
+}
+
+// Undo lets those go on that are still there.
+func (p *frozenProcesses) Undo(context.Context) error {
+	return errors.Join(p.Check(), signalAll(p.Processes, unix.SIGCONT))
+}
+
+// Limit is the default one.
+func (*frozenProcesses) Limit() time.Duration { return 0 }
+
+func (p *frozenProcesses) String() string {
+	return fmt.Sprintf("let the %d processes named %s go on", len(p.Processes), p.Name)
+}
