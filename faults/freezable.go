@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/procs"
+	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
 
-// freezable is a program of the place, or the processes of a real node with its name.
+// freezable is a program of the place, which goes on when its keeper loses the agent, or the processes of a real node with its name.
 type freezable struct {
-	freeze func(ctx context.Context, frozen bool) error
-	frozen func(ctx context.Context) (bool, error)
-	// processes are nil for a program of the place, which goes on when its keeper loses the agent.
+	keeper    program.Keeper
+	name      string
 	processes []procs.ID
 }
 
@@ -28,10 +28,7 @@ func findProgram(ctx context.Context, ns *Namespace, name string) (freezable, er
 		return freezable{}, err
 	}
 	if slices.Contains(names, name) {
-		return freezable{
-			freeze: func(ctx context.Context, frozen bool) error { return ns.Programs.Freeze(ctx, name, frozen) },
-			frozen: func(ctx context.Context) (bool, error) { return ns.Programs.Frozen(ctx, name) },
-		}, nil
+		return freezable{keeper: ns.Programs, name: name}, nil
 	}
 	if ns.Processes == nil {
 		return freezable{}, fmt.Errorf("no program %s runs here; there are %v", name, names)
@@ -40,16 +37,25 @@ func findProgram(ctx context.Context, ns *Namespace, name string) (freezable, er
 	if err == nil && len(found) == 0 {
 		err = fmt.Errorf("no process %s runs on this node", name)
 	}
-	return freezable{
-		freeze: func(_ context.Context, frozen bool) error {
-			if frozen {
-				return signalAll(found, unix.SIGSTOP)
-			}
-			return signalAll(found, unix.SIGCONT)
-		},
-		frozen:    func(context.Context) (bool, error) { return allStopped(found) },
-		processes: found,
-	}, err
+	return freezable{name: name, processes: found}, err
+}
+
+// freeze stops it, or lets it go on.
+func (f freezable) freeze(ctx context.Context, frozen bool) error {
+	switch {
+	case f.keeper != nil:
+		return f.keeper.Freeze(ctx, f.name, frozen)
+	case frozen:
+		return signalAll(f.processes, unix.SIGSTOP)
+	}
+	return signalAll(f.processes, unix.SIGCONT)
+}
+
+func (f freezable) frozen(ctx context.Context) (bool, error) {
+	if f.keeper != nil {
+		return f.keeper.Frozen(ctx, f.name)
+	}
+	return allStopped(f.processes)
 }
 
 // share is 1 for what is so, and else 0.
@@ -60,8 +66,11 @@ func share(is bool) float64 {
 	return 0
 }
 
-// allStopped says whether these processes are stopped. One that has ended is not.
+// allStopped says whether there are processes and all are stopped. One that has ended is not.
 func allStopped(all []procs.ID) (bool, error) {
+	if len(all) == 0 {
+		return false, nil
+	}
 	for _, id := range all {
 		stopped, err := procs.Stopped(id.PID)
 		if procs.Gone(err) || err == nil && (!stopped || !id.Alive()) {

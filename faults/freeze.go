@@ -37,7 +37,7 @@ func (c *Freeze) Apply(ctx context.Context, ns *Namespace) (err error) {
 	if c.target, err = findProgram(ctx, ns, c.Program); err != nil {
 		return err
 	}
-	if c.target.processes != nil {
+	if c.target.keeper == nil {
 		err = ns.Scope.Push(undo.Record{Step: &frozenProcesses{Name: c.Program, Processes: c.target.processes}})
 	} else {
 		err = ns.Scope.PushFunc("let "+c.Program+" go on", func(ctx context.Context) error { return c.target.freeze(ctx, false) })

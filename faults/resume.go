@@ -3,7 +3,9 @@ package faults
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/procs"
 	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
@@ -23,8 +25,17 @@ func (c *Resume) Apply(ctx context.Context, ns *Namespace) (err error) {
 	if c.target, err = findProgram(ctx, ns, c.Program); err != nil {
 		return err
 	}
-	if frozen, err := c.target.frozen(ctx); err != nil || !frozen {
-		return fmt.Errorf("%s is not frozen (%w)", c.Program, err)
+	// Others of the name may have started since.
+	c.target.processes = slices.DeleteFunc(c.target.processes, func(id procs.ID) bool {
+		stopped, err := procs.Stopped(id.PID)
+		return err != nil || !stopped
+	})
+	frozen, err := c.target.frozen(ctx)
+	if err != nil {
+		return err
+	}
+	if !frozen {
+		return fmt.Errorf("%s is not frozen", c.Program)
 	}
 	if err := ns.Scope.PushFunc("freeze "+c.Program+" again", func(ctx context.Context) error { return c.target.freeze(ctx, true) }); err != nil {
 		return err

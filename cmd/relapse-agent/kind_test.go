@@ -117,6 +117,16 @@ func TestANodesAgentFreezesProcesses(t *testing.T) {
 		g.Expect(apply(t, p.Conn, "freeze", `{"program": "sleep"}`)).To(Succeed())
 		g.Eventually(stopped, time.Minute).Should(BeTrue())
 		g.Expect(changes.Read.Call(t.Context(), p.Conn, "freeze", nil)).To(HaveKeyWithValue("frozen", 1.0))
+		// One that starts later is not in the way.
+		later := exec.Command("sleep", "1000")
+		g.Expect(later.Start()).To(Succeed())
+		g.Expect(apply(t, p.Conn, "resume", `{"program": "sleep"}`)).To(Succeed())
+		g.Eventually(stopped, time.Minute).Should(BeFalse())
+		g.Expect(changes.Undo.Call(t.Context(), p.Conn, "resume", nil)).Error().NotTo(HaveOccurred())
+		g.Eventually(stopped, time.Minute).Should(BeTrue())
+		g.Expect(procs.Stopped(later.Process.Pid)).To(BeFalse())
+		g.Expect(later.Process.Kill()).To(Succeed())
+		g.Expect(later.Wait()).To(HaveOccurred())
 		if killed {
 			g.Expect(p.cmd.Process.Kill()).To(Succeed())
 		} else {

@@ -17,7 +17,7 @@ type DeletePods struct {
 	Selector string `json:"selector"`
 	// Again deletes the pods once more when the change is undone, so that the effect of a remedy does not outlive it.
 	Again bool `json:"again,omitempty"`
-	// Ready is true if the change waits until the new pods are ready and Services lead to them.
+	// Ready is true if the change waits until the new pods are ready and Services lead to them; so does again.
 	Ready bool `json:"ready,omitempty"`
 }
 
@@ -38,7 +38,7 @@ func (c *DeletePods) ApplyTo(ctx context.Context, s *site.Scope) error {
 		return err
 	}
 	if c.Again {
-		again := func(ctx context.Context) error { return cluster.DeletePods(ctx, c.Namespace, c.Selector, false) }
+		again := func(ctx context.Context) error { return cluster.DeletePods(ctx, c.Namespace, c.Selector, c.Ready) }
 		if err := s.PushFunc("delete the pods again", again); err != nil {
 			return err
 		}
