@@ -2,6 +2,7 @@ package probes
 
 import (
 	"context"
+	"errors"
 	"net"
 	"syscall"
 )
@@ -13,7 +14,12 @@ type Connect struct {
 	// SourcePort, if given, is the first of 10000 source ports, one for each attempt: two probes with the same sourcePort use the same ports
 	// at the same time. Default: the kernel's own choice.
 	SourcePort int `json:"sourcePort,omitempty" jsonschema:"minimum=1024,maximum=55000"`
+	// Denied is for what must not be reachable: an attempt fails if the connection opens, and is well if it does not.
+	Denied bool `json:"denied,omitempty"`
 }
+
+// errOpened is the failure of what must not be reachable.
+var errOpened = errors.New("the connection opened")
 
 // Validate checks the form of the address.
 func (p *Connect) Validate() error {
@@ -31,12 +37,19 @@ func (p *Connect) Attempt(ctx context.Context, number int) (Outcome, error) {
 		outcome.Ports = [2]uint16{uint16(port), uint16(port)}
 	}
 	conn, err := dialer.DialContext(ctx, "tcp", p.To)
+	if err != nil && p.Denied {
+		outcome.Seen = err.Error()
+		return outcome, nil
+	}
 	if err != nil {
 		return outcome, err
 	}
 	outcome.from(conn)
 	outcome.Seen = conn.LocalAddr().String() + " > " + conn.RemoteAddr().String()
-	return outcome, conn.Close()
+	if err := conn.Close(); err != nil || !p.Denied {
+		return outcome, err
+	}
+	return outcome, errOpened
 }
 
 // reuseAddress allows a port that an earlier connection has left in TIME_WAIT.

@@ -30,6 +30,16 @@ func Deploy(ctx context.Context, on Nodes, all []*unstructured.Unstructured) (no
 	if dropped := dropCapabilities(all, bounding.has); len(dropped) > 0 {
 		notes = append(notes, fmt.Sprintf("The CNI's containers run without %s, which this machine's container engine cannot give them.", strings.Join(dropped, ", ")))
 	}
+	if SharesNodes(len(on.Names)) {
+		for _, object := range all {
+			if object.GetKind() != "Deployment" {
+				continue
+			}
+			if err := unstructured.SetNestedField(object.Object, "", "spec", "template", "spec", "nodeSelector", ControlPlane); err != nil {
+				return nil, fmt.Errorf("Deployment %s: %w", object.GetName(), err)
+			}
+		}
+	}
 	slices.SortStableFunc(all, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
 	for _, object := range all {
 		text, err := json.Marshal(object)
@@ -46,6 +56,13 @@ func Deploy(ctx context.Context, on Nodes, all []*unstructured.Unstructured) (no
 	}
 	return notes, await.Until(ctx, limits.CNIReady, limits.Poll, func(ctx context.Context) (string, error) { return missing(ctx, on, all) })
 }
+
+// ControlPlane is the label of control-plane nodes.
+const ControlPlane = "node-role.kubernetes.io/control-plane"
+
+// SharesNodes says whether a cluster of this many nodes can have lanes side by side. Nothing of the cluster's own, except DaemonSets, may then
+// be on a worker, where a lane's fault would be one for all.
+func SharesNodes(nodes int) bool { return nodes >= 3 }
 
 func rank(object *unstructured.Unstructured) int {
 	if i := slices.Index(first, object.GetKind()); i >= 0 {

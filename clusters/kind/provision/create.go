@@ -187,10 +187,10 @@ func (m *maker) loadAll(ctx context.Context) error {
 
 // keepCoreDNS leaves the workers to scenarios.
 func (m *maker) keepCoreDNS(ctx context.Context) error {
-	if len(m.Nodes) < 3 {
+	if !cni.SharesNodes(len(m.Nodes)) {
 		return nil
 	}
-	const patch = `{"spec": {"template": {"spec": {"nodeSelector": {"node-role.kubernetes.io/control-plane": ""}}}}}`
+	const patch = `{"spec": {"template": {"spec": {"nodeSelector": {"` + cni.ControlPlane + `": ""}}}}}`
 	_, err := m.Client.AppsV1().Deployments("kube-system").Patch(ctx, "coredns", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
 	return err
 }

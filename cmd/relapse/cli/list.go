@@ -12,6 +12,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/lab"
 	"github.com/relapse-k8s/relapse/harness/scenario"
+	"github.com/relapse-k8s/relapse/harness/scenario/suggest"
 	"github.com/relapse-k8s/relapse/scenarios"
 )
 
@@ -22,6 +23,7 @@ type listed struct {
 	Title    string          `json:"title"`
 	Needs    []string        `json:"needs"`
 	Variants []listedVariant `json:"variants"`
+	summary string
 	// Runs is whether at least one variant can run here. If not, Why says what is missing.
 	Runs bool   `json:"runs"`
 	Why  string `json:"why,omitempty"`
@@ -41,11 +43,15 @@ type listedVariant struct {
 
 func newList() *cobra.Command {
 	var asJSON bool
+	var symptom string
 	c := &cobra.Command{
 		Use: "list", Short: "List scenarios, and whether they can run here", Args: exactly(0, "no arguments"),
 		Long: `List prints the scenarios that are compiled into relapse, with their variants,
 what each one needs, and whether a lab on this machine offers it. Features are
-tested by using them, not by version numbers.`,
+tested by using them, not by version numbers. With --symptom it prints those that
+may be what you see, the likeliest first.`,
+		Example: `  relapse list --symptom "lookups time out after 5s"
+  relapse list --json`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			offersErr := enterUserNamespace()
 			if offersErr != nil && offersErr.Error() == "" {
@@ -59,6 +65,11 @@ tested by using them, not by version numbers.`,
 			if err != nil {
 				return err
 			}
+			if c.Flags().Changed("symptom") {
+				if all = likely(all, symptom); len(all) == 0 {
+					return fmt.Errorf("no scenario has a word of %q: relapse list lists all", symptom)
+				}
+			}
 			if asJSON {
 				return printJSON(c.OutOrStdout(), all)
 			}
@@ -67,7 +78,21 @@ tested by using them, not by version numbers.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&symptom, "symptom", "", "only scenarios that may be what you see, in `words`")
 	return c
+}
+
+// likely are the scenarios that a symptom fits, best first.
+func likely(all []listed, symptom string) []listed {
+	var texts [][]suggest.Field
+	for _, s := range all {
+		texts = append(texts, []suggest.Field{{Text: s.ID + " " + s.Title, Weight: 3}, {Text: s.summary, Weight: 1}})
+	}
+	var found []listed
+	for _, i := range suggest.Rank(symptom, texts) {
+		found = append(found, all[i])
+	}
+	return found
 }
 
 // writeList prints the scenarios. If none can run, the reason is the same for all.
@@ -127,7 +152,7 @@ func listAll(offers map[string]offers.Offer, offersErr error) ([]listed, error) 
 		if err != nil {
 			return nil, err
 		}
-		l := listed{ID: id, Layer: s.Metadata.Layer, Title: s.Metadata.Title, Needs: orEmpty(s.Needs)}
+		l := listed{ID: id, Layer: s.Metadata.Layer, Title: s.Metadata.Title, summary: s.Metadata.Summary + " " + strings.Join(s.Metadata.Labels, " "), Needs: orEmpty(s.Needs)}
 		for _, v := range s.Variants {
 			names, why := missing(s, v, offers)
 			if offersErr != nil {
