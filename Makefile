@@ -136,7 +136,7 @@ bench: build ## run benchmarks: a lab against bare processes, packets with and w
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./clusters/lab
 	$(GO) test -run '^$$' -bench . ./clusters/netfilter/hold
 
-generate: ## generate the scenarios' JSON schema from the Go types
+generate: ## generate the JSON schema of scenarios, and the list of them
 	$(GO) generate ./harness/schema
 
 clean: ## undo what runs left on this machine, and remove bin/ (runs/ is kept)

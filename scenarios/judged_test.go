@@ -11,6 +11,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/offers"
 	"github.com/relapse-k8s/relapse/cmd/relapse/catalogue"
 	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/matrix"
 	"github.com/relapse-k8s/relapse/harness/rundir"
 	"github.com/relapse-k8s/relapse/harness/scenario/load"
 	"github.com/relapse-k8s/relapse/scenarios"
@@ -23,7 +24,11 @@ const judged = "testdata/judged.txt"
 // fault phase, so the run as a whole is inconclusive.
 func TestRecordingsAreJudgedAlike(t *testing.T) {
 	var text strings.Builder
-	for _, r := range recordings(t) {
+	all, err := matrix.Read(scenarios.Recorded())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
 		s, err := load.FS(scenarios.Files, r.Scenario+".yaml", catalogue.All())
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +46,7 @@ func TestRecordingsAreJudgedAlike(t *testing.T) {
 			for _, p := range v.Phases {
 				for _, l := range p.Lanes {
 					if l.Lane == r.Lane && p.Name == "fault" {
-						fmt.Fprintf(&text, "%s: %s, %s, %d of %d, %d failed\n", r.name(), l.Symptom.Says, l.Symptom.State, l.Symptom.Hits, l.Symptom.Trials, l.Symptom.Failed)
+						fmt.Fprintf(&text, "%s: %s, %s, %d of %d, %d failed\n", r.Name(), l.Symptom.Says, l.Symptom.State, l.Symptom.Hits, l.Symptom.Trials, l.Symptom.Failed)
 					}
 				}
 			}

@@ -2,7 +2,9 @@ package catalogue_test
 
 import (
 	"bytes"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -70,3 +72,22 @@ func TestEveryScenarioIsValid(t *testing.T) {
 }
 
 func TestTheStarterIsValid(t *testing.T) { check(t, "my-failure.yaml", scenario.Starter("my-failure")) }
+
+func TestTheListOfScenariosIsUpToDate(t *testing.T) {
+	all, err := catalogue.Scenarios()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../../scenarios/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) != catalogue.Markdown(all) {
+		t.Error("scenarios/README.md is stale; make generate writes it again")
+	}
+	for _, s := range all {
+		if !strings.Contains(string(text), "["+s.Metadata.ID+"]") {
+			t.Errorf("layer %q of %s is not in the list", s.Metadata.Layer, s.Metadata.ID)
+		}
+	}
+}

@@ -67,7 +67,7 @@ may be what you see, the likeliest first.`,
 			}
 			if c.Flags().Changed("symptom") {
 				if all = likely(all, symptom); len(all) == 0 {
-					return fmt.Errorf("no scenario has a word of %q: relapse list lists all", symptom)
+					return usagef("no scenario has a word of %q: relapse list lists all", symptom)
 				}
 			}
 			if asJSON {

@@ -1,4 +1,5 @@
-// Command gen writes the JSON Schema of scenario files from the Go types and the catalogues: go generate ./harness/schema.
+// Command gen writes what follows from the Go types, the catalogues and the scenarios: the JSON Schema of scenario files, and the list of
+// scenarios. It runs in harness/schema: go generate ./harness/schema.
 package main
 
 import (
@@ -15,7 +16,16 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := os.WriteFile("scenario.v1alpha1.json", text, 0o644); err != nil {
+	write("scenario.v1alpha1.json", text)
+	all, err := catalogue.Scenarios()
+	if err != nil {
+		log.Fatal(err)
+	}
+	write("../../scenarios/README.md", []byte(catalogue.Markdown(all)))
+}
+
+func write(path string, text []byte) {
+	if err := os.WriteFile(path, text, 0o644); err != nil {
 		log.Fatal(err)
 	}
 }
