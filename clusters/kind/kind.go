@@ -331,6 +331,7 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	says("policy-keeps-connections", plugin.Policies && !plugin.CutsConnections, "accepts established connections first", "cuts open connections, or enforces no policy")
 	says("host-local", plugin.HostLocal, "uses host-local", "does not use host-local with a range in the nodes' configuration")
 	says("cni-drops-invalid", plugin.DropsInvalid, "drops them", "does not drop them")
+	says("pod-vxlan", plugin.VXLAN, "does that", "does not do that")
 	maps.Copy(found, offers.Path(plugin.EBPF))
 	return found, nil
 }

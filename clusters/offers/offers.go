@@ -11,12 +11,14 @@ type Offer struct {
 // Known lists every feature, with its meaning.
 var Known = map[string]string{
 	"nfqueue":                  "packets can be held in user space (NFQUEUE, by nft's queue statement or the xt target)",
+	"nfqueue-counters":         "the depth and the drops of NFQUEUE's queues can be read (needs root outside any user namespace)",
 	"conntrack":                "connection tracking can be read and written through ctnetlink in a node's namespace",
 	"conntrack-clash-resolve":  "the kernel repairs a clash of two unconfirmed UDP entries and counts that in clash_resolve (5.10 and later)",
 	"conntrack-late-segments":  "TCP segments from before the window are translated, and not INVALID (6.1 and later)",
 	"conntrack-timeouts":       "conntrack time-outs can be set in a node's namespace",
 	"bridge-netfilter":         "bridged packets pass iptables and nftables (br_netfilter)",
 	"vxlan":                    "VXLAN devices can be made",
+	"pod-vxlan":                "packets between pods of different nodes go over VXLAN with UDP port 8472, as flannel does it",
 	"kernel-log":               "the kernel log can be read",
 	"nflog":                    "packets can be logged to a program (NFLOG)",
 	"kernel-log-rule":          "rules can log packets to the kernel log (nf_log_syslog)",

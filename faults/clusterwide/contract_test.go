@@ -63,6 +63,7 @@ var contracts = map[string]contract{
 	"kubernetes-object": {wide: true, settings: `{"object": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}}`, seen: map[string]float64{"matches": 1}},
 	"log-drops":         {settings: `{"protocol": "tcp", "port": 80}`, seen: map[string]float64{"rules": 1}},
 	"masquerade":        {settings: `{"ports": "kept"}`, seen: map[string]float64{"rules": 1}},
+	"mss-clamp":         {settings: `{"mss": 1300}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 1, "packets": 1}},
 	"no-cni":            {wide: true, seen: map[string]float64{"away": 2, "notReady": 2}},
 	"nodelocal-addresses": {
 		act: queryCache, seen: map[string]float64{"addresses": 2, "rules": 16, "packets": 1},
@@ -74,14 +75,19 @@ var contracts = map[string]contract{
 	"nodelocal-dnscache": {wide: true, prepare: startUpstream, act: queryCache, seen: map[string]float64{"caches": 2, "addresses": 4, "rules": 32, "packets": 2}},
 	"nothing":            {},
 	"notrack":            {settings: `{"protocol": "tcp", "port": 7777}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 4, "packets": 1}},
+	"packets":            {settings: `{"at": "input", "protocol": "tcp", "port": 7777, "flags": ["syn"], "delay": "1ms"}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 1, "matched": 1, "packets": 1}},
 	"pod-leases":         {settings: `{"leave": 1}`, seen: map[string]float64{"stale": 4, "free": 1}, atMost: map[string]float64{"free": 1}},
 	"reorder":            {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
 	"restart-client": {
 		settings: `{"probe": "p"}`, prepare: openProbe, act: sampleProbe, seen: map[string]float64{"port": 1, "former": 1},
 	},
 	"restart-container": {settings: `{"container": "main", "args": ["` + echoAddress + `", "changed"]}`, prepare: startEcho, seen: map[string]float64{"running": 1}},
-	"stray-segment":     {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
-	"sysctl":            {settings: `{"key": "net.ipv4.ip_forward", "value": "1"}`, seen: map[string]float64{"set": 1}},
+	"slow-nfqueue": {
+		settings: `{"at": "input", "protocol": "tcp", "port": 7777, "flags": ["syn"], "length": 1, "rate": 100}`, prepare: startEcho, act: connectEcho,
+		seen: map[string]float64{"armed": 1, "matched": 1, "passed": 1, "rate": 100},
+	},
+	"stray-segment": {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
+	"sysctl":        {settings: `{"key": "net.ipv4.ip_forward", "value": "1"}`, seen: map[string]float64{"set": 1}},
 }
 
 func withoutCNI(t *testing.T, p *place) {

@@ -1,6 +1,8 @@
 package readers_test
 
 import (
+	"errors"
+	"os"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -21,6 +23,9 @@ func TestKeys(t *testing.T) {
 		}
 		g := NewWithT(t)
 		values, err := readers.HandleRead(t.Context(), readers.Question{Reader: name}, nil)
+		if name == "nfqueue" && errors.Is(err, os.ErrPermission) {
+			continue // in a user namespace
+		}
 		g.Expect(err).NotTo(HaveOccurred(), name)
 		g.Expect(values).NotTo(BeEmpty(), name)
 		for key := range values {
