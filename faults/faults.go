@@ -41,6 +41,7 @@ var Catalogue = map[string]Entry{
 	"free-leases":         {node, func() any { return &FreeLeases{} }},
 	"hold-fin":            {ends, func() any { return &HoldFIN{} }},
 	"hold-pairs":          {namespaces, func() any { return &HoldPairs{} }},
+	"link":                {namespaces, func() any { return &Link{} }},
 	"log-drops":           {node, func() any { return &LogDrops{} }},
 	"masquerade":          {node, func() any { return &Masquerade{} }},
 	"nodelocal-addresses": {node, func() any { return &NodeLocalAddresses{} }},
@@ -97,6 +98,8 @@ type Namespace struct {
 	Run, Place string
 	// Addresses are the IPv4 addresses of the pods that the change asked for.
 	Addresses map[string]netip.Addr
+	// Ports are the indexes of the same pods' links on their nodes; 0 if a pod's link has no other end.
+	Ports map[string]int
 	// Name is a name for nft tables and the like that no other change of any run has.
 	Name string
 }

@@ -61,6 +61,7 @@ var contracts = map[string]contract{
 	"hold-pairs":        {settings: `{"protocol": "udp", "port": 53, "clash": true}`, seen: map[string]float64{"armed": 1}},
 	"install-cni":       {wide: true, prepare: withoutCNI, seen: map[string]float64{"back": 2}, atMost: map[string]float64{"notReady": 0}},
 	"kubernetes-object": {wide: true, settings: `{"object": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}}`, seen: map[string]float64{"matches": 1}},
+	"link":              {settings: `{"state": "down"}`, prepare: withUplink, seen: map[string]float64{"set": 1}},
 	"log-drops":         {settings: `{"protocol": "tcp", "port": 80}`, seen: map[string]float64{"rules": 1}},
 	"masquerade":        {settings: `{"ports": "kept"}`, seen: map[string]float64{"rules": 1}},
 	"no-cni":            {wide: true, seen: map[string]float64{"away": 2, "notReady": 2}},
@@ -86,6 +87,11 @@ var contracts = map[string]contract{
 
 func withoutCNI(t *testing.T, p *place) {
 	must(t, shell, p.first, "mv "+cniConfig+" "+cniConfig+".relapse-away")
+}
+
+func withUplink(t *testing.T, p *place) {
+	must(t, shell, p.first, "ip link add eth0 type veth peer name eth1 && ip addr add 10.9.0.1/24 dev eth0 && ip link set eth0 up && ip link set eth1 up && "+
+		"ip route add default via 10.9.0.2 && ip route add 10.8.0.0/16 via 10.9.0.3 metric 5 && ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev eth0")
 }
 
 func withStaleLease(t *testing.T, p *place) {

@@ -58,6 +58,18 @@ var refused = map[string][][3]string{
 		{"cluster", "{object: {apiVersion: v1, kind: Service}}", "missing: object.metadata.name"},
 		{"nodes", "{object: {apiVersion: v1, kind: Namespace, metadata: {name: a}}}", "it acts on cluster"},
 	},
+	"link": {
+		{"nodes", "{}", "give exactly one of mtu, mac, state, hairpin, address, addressOf"},
+		{"nodes", "{mtu: 1400, state: down}", "give exactly one of mtu"},
+		{"nodes", "{mtu: 100}", "mtu: must be at least 1280"},
+		{"nodes", "{which: eth0, mtu: 1400}", `"eth0" must be one of`},
+		{"nodes", "{which: overlay, portOf: client, mtu: 1400}", "give which or portOf, not both"},
+		{"nodes", "{hairpin: false}", "hairpin needs portOf"},
+		{"nodes", "{portOf: other-pod, state: down}", `unknown pod "other-pod"`},
+		{"nodes", `{mac: "01:00:5e:00:00:01"}`, "is not the address of one device"},
+		{"nodes", `{address: "10.0.0.1"}`, "is not an IPv4 address with a prefix"},
+		{"host", "{mtu: 1400}", "cannot be made on host"},
+	},
 	"log-drops": {{"nodes", "{protocol: tcp, port: 99999}", "port: must be at most 65535"}, {"pod/client", "{protocol: tcp, port: 80}", "it acts on node"}},
 	"masquerade": {
 		{"nodes", "{ports: kept, from: 10.244.0.0}", `from: "10.244.0.0" is not a CIDR`},
