@@ -11,6 +11,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
@@ -112,9 +113,27 @@ func (c *Link) find(ns *Namespace) (netlink.Link, error) {
 	case c.PortOf != "":
 		return port(ns, c.PortOf)
 	case c.Which == "overlay":
-		return overlay()
+		return netconf.Overlay()
 	}
-	return uplink()
+	return netconf.Uplink()
+}
+
+// port is the node's link that leads to a pod: a port of a bridge, or the node's end of the pod's veth pair.
+func port(ns *Namespace, pod string) (netlink.Link, error) {
+	elsewhere := fmt.Errorf("pod %s: no link of %s leads to it", pod, ns.Place)
+	link, err := netlink.LinkByIndex(ns.Ports[pod])
+	if err != nil {
+		return nil, errors.Join(elsewhere, err)
+	}
+	// Links of other nodes have the same numbers.
+	route, err := undo.RouteTowards(ns.Addresses[pod])
+	if err != nil {
+		return nil, err
+	}
+	if route == nil || route.Link != link.Attrs().Index && route.Link != link.Attrs().MasterIndex {
+		return nil, elsewhere
+	}
+	return link, nil
 }
 
 // survivesDown refuses what could not be undone: the kernel deletes IPv6 addresses with a link that goes down.

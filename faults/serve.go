@@ -13,6 +13,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
@@ -107,7 +108,7 @@ func readPod(context.Context, agent.None, func(agent.None)) (pod changes.Pod, er
 			continue
 		}
 		pod.Address = prefix.Addr()
-		if link, err := uplink(); err == nil {
+		if link, err := netconf.Uplink(); err == nil {
 			pod.Port = link.Attrs().ParentIndex
 		}
 		return pod, nil

@@ -15,11 +15,16 @@ import (
 // Catalogue lists every reader by the name that scenarios use.
 var Catalogue = map[string]Reader{
 	"conntrack": {Read: conntrack, Reads: "connection tracking's counters, as conntrack -S prints them, and its entries", Keys: conntrackKeys, Always: true},
+	"links":     {Read: links, Reads: "what ip -d -s link and bridge -d link print", Keys: linksKeys},
 	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: metricsPort, Key: metricsKey,
 		Reads: "what a program serves to Prometheus on a port of 127.0.0.1 (kube-proxy 10249, Felix 9091, Cilium 9962). A key is the name of a series, with labels if needed: drops_total{direction=\"in\"}. All series that have them are added up"},
-	"policy":   {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
-	"services": {Read: services, Reads: "what kube-proxy's rules and conntrack say of UDP Services", Keys: servicesKeys},
-	"snmp":     {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
+	"neighbours": {Read: neighbours, Reads: "the neighbour table for IPv4, as ip neigh prints it", Keys: neighboursKeys},
+	"policy":     {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
+	"routes":     {Read: routes, Reads: "the IPv4 routes of the main table, as ip route prints them", Keys: routesKeys},
+	"services":   {Read: services, Reads: "what kube-proxy's rules and conntrack say of UDP Services", Keys: servicesKeys},
+	"sysctl": {Ask: sysctl, Argument: "KEY", CheckArgument: sysctlArgument, Keys: sysctlKeys,
+		Reads: "a kernel setting of the namespace, such as sysctl/net.ipv4.ip_forward"},
+	"snmp": {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
 }
 
 // Reader reads numbers at a place: closed, with numbers of its own, or open, with those that the scenario names.
@@ -28,14 +33,16 @@ type Reader struct {
 	Reads string
 	// Read reads all numbers of a closed reader in the calling namespace.
 	Read func(ctx context.Context) (map[string]float64, error)
-	// Keys are all numbers that a closed reader can read on any kernel, so that a misspelt one is an error.
+	// Keys are all numbers that a closed reader can read on any kernel, so that a misspelt one is an error. An open reader has them if its
+	// argument alone is open.
 	Keys units.Keys
 	// Always means that every run reads all its numbers on every node.
 	Always bool
 
 	// Ask reads the named numbers of an open reader, whose name in scenarios has an argument: metrics/PORT.
 	Ask func(ctx context.Context, argument string, keys []string) (map[string]float64, error)
-	// Argument is what stands after the slash. CheckArgument and Key say what is wrong with one, and with the name of a number.
+	// Argument is what stands after the slash. CheckArgument and Key say what is wrong with one, and with the name of a number; Key is nil
+	// if there are Keys.
 	Argument      string
 	CheckArgument func(string) error
 	Key           func(string) (units.Key, error)

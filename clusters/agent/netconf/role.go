@@ -1,7 +1,6 @@
-package faults
+package netconf
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -14,8 +13,8 @@ import (
 
 // Links are chosen by their role, because their names differ between clusters.
 
-// uplink is the link of the default route, or else the only link that is up and not the loopback.
-func uplink() (netlink.Link, error) {
+// Uplink is the link of the default route, or else the only link that is up and not the loopback.
+func Uplink() (netlink.Link, error) {
 	route, err := undo.RouteTo(netip.PrefixFrom(netip.IPv4Unspecified(), 0))
 	if err != nil {
 		return nil, err
@@ -28,8 +27,8 @@ func uplink() (netlink.Link, error) {
 	})
 }
 
-// overlay is the device through which packets to the pods of other nodes pass.
-func overlay() (netlink.Link, error) {
+// Overlay is the device through which packets to the pods of other nodes pass.
+func Overlay() (netlink.Link, error) {
 	return onlyLink("overlay: VXLAN or Geneve", func(l netlink.Link) bool { return slices.Contains([]string{"vxlan", "geneve"}, l.Type()) })
 }
 
@@ -43,22 +42,4 @@ func onlyLink(what string, is func(netlink.Link) bool) (netlink.Link, error) {
 		return nil, fmt.Errorf("%s, and there are %d such links", what, len(links))
 	}
 	return links[0], nil
-}
-
-// port is the node's link that leads to a pod: a port of a bridge, or the node's end of the pod's veth pair.
-func port(ns *Namespace, pod string) (netlink.Link, error) {
-	elsewhere := fmt.Errorf("pod %s: no link of %s leads to it", pod, ns.Place)
-	link, err := netlink.LinkByIndex(ns.Ports[pod])
-	if err != nil {
-		return nil, errors.Join(elsewhere, err)
-	}
-	// Links of other nodes have the same numbers.
-	route, err := undo.RouteTowards(ns.Addresses[pod])
-	if err != nil {
-		return nil, err
-	}
-	if route == nil || route.Link != link.Attrs().Index && route.Link != link.Attrs().MasterIndex {
-		return nil, elsewhere
-	}
-	return link, nil
 }
