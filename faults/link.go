@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,9 +57,7 @@ func (c *Link) Validate() error {
 	case c.Hairpin != nil && c.PortOf == "":
 		return errors.New("hairpin needs portOf")
 	case c.MAC != "":
-		if mac, err := net.ParseMAC(c.MAC); err != nil || len(mac) != 6 || mac[0]&1 != 0 {
-			return fmt.Errorf("mac: %q is not the address of one device, such as 02:00:00:00:00:01", c.MAC)
-		}
+		return macAddress("mac", c.MAC)
 	case c.Address != "":
 		return ipv4Address("address", c.Address)
 	}

@@ -96,22 +96,23 @@ func (s *Server) end(ctx context.Context, id string, a *active) error {
 	return nil
 }
 
-// readPod finds the first IPv4 address of the namespace that others can reach, and what its link is connected to.
+// readPod finds the first IPv4 address of the uplink, and what it is connected to. Without an uplink it is the first address of all that
+// others can reach.
 func readPod(context.Context, agent.None, func(agent.None)) (pod changes.Pod, err error) {
-	all, err := net.InterfaceAddrs()
+	addresses := net.InterfaceAddrs
+	if link, err := netconf.Uplink(); err == nil {
+		pod.Port = link.Attrs().ParentIndex
+		addresses = (&net.Interface{Index: link.Attrs().Index}).Addrs
+	}
+	all, err := addresses()
 	if err != nil {
 		return pod, err
 	}
 	for _, a := range all {
-		prefix, err := netip.ParsePrefix(a.String())
-		if err != nil || !prefix.Addr().Is4() || !prefix.Addr().IsGlobalUnicast() {
-			continue
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().Is4() && prefix.Addr().IsGlobalUnicast() {
+			pod.Address = prefix.Addr()
+			return pod, nil
 		}
-		pod.Address = prefix.Addr()
-		if link, err := netconf.Uplink(); err == nil {
-			pod.Port = link.Attrs().ParentIndex
-		}
-		return pod, nil
 	}
 	return pod, errors.New("this namespace has no IPv4 address")
 }

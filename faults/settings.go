@@ -52,6 +52,14 @@ func ipv4Address(field, text string) error {
 	return nil
 }
 
+// macAddress checks a hardware address.
+func macAddress(field, text string) error {
+	if mac, err := net.ParseMAC(text); err != nil || len(mac) != 6 || mac[0]&1 != 0 {
+		return fmt.Errorf("%s: %q is not the address of one device, such as 02:00:00:00:00:01", field, text)
+	}
+	return nil
+}
+
 // hostPort checks the address of a server: a name or an IPv4 address, and a port.
 func hostPort(field, text string) error {
 	host, port, err := net.SplitHostPort(text)

@@ -73,6 +73,7 @@ var contracts = map[string]contract{
 		seen: map[string]float64{"caches": 1, "addresses": 2, "rules": 16, "packets": 1},
 	},
 	"nodelocal-dnscache": {wide: true, prepare: startUpstream, act: queryCache, seen: map[string]float64{"caches": 2, "addresses": 4, "rules": 32, "packets": 2}},
+	"neighbour":          {settings: `{"address": "10.9.0.2", "mac": "02:00:00:00:00:99"}`, prepare: withUplink, seen: map[string]float64{"set": 1, "permanent": 1}},
 	"nothing":            {},
 	"notrack":            {settings: `{"protocol": "tcp", "port": 7777}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 4, "packets": 1}},
 	"pod-leases":         {settings: `{"leave": 1}`, seen: map[string]float64{"stale": 4, "free": 1}, atMost: map[string]float64{"free": 1}},
@@ -81,6 +82,7 @@ var contracts = map[string]contract{
 		settings: `{"probe": "p"}`, prepare: openProbe, act: sampleProbe, seen: map[string]float64{"port": 1, "former": 1},
 	},
 	"restart-container": {settings: `{"container": "main", "args": ["` + echoAddress + `", "changed"]}`, prepare: startEcho, seen: map[string]float64{"running": 1}},
+	"route":             {settings: `{"action": "delete", "to": "10.8.0.0/16"}`, prepare: withUplink, seen: map[string]float64{"set": 1}},
 	"stray-segment":     {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
 	"sysctl":            {settings: `{"key": "net.ipv4.ip_forward", "value": "1"}`, seen: map[string]float64{"set": 1}},
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/relapse-k8s/relapse/clusters"
@@ -17,7 +18,7 @@ import (
 
 // AddressUser is a change that must know the addresses of some pods, or their links on their nodes.
 type AddressUser interface {
-	// NeedsAddresses names the pods.
+	// NeedsAddresses names the pods, or other places: node-of/POD.
 	NeedsAddresses() []string
 }
 
@@ -81,13 +82,21 @@ func (s *Scope) pods(ctx context.Context, config any) (addresses map[string]neti
 	}
 	addresses, ports = map[string]netip.Addr{}, map[string]int{}
 	for _, pod := range user.NeedsAddresses() {
-		conn, err := s.site.Agent("pod/" + pod)
+		place := pod
+		if !strings.Contains(pod, "/") {
+			place = "pod/" + pod
+		}
+		places, err := s.site.Resolve(place)
+		if err != nil {
+			return nil, nil, err
+		}
+		conn, err := s.site.Agent(places[0])
 		if err != nil {
 			return nil, nil, err
 		}
 		found, err := changes.ReadPod.Call(ctx, conn, agent.None{}, nil)
 		if err != nil {
-			return nil, nil, fmt.Errorf("pod/%s: %w", pod, err)
+			return nil, nil, fmt.Errorf("%s: %w", place, err)
 		}
 		addresses[pod], ports[pod] = found.Address, found.Port
 	}

@@ -20,12 +20,13 @@ type Request struct {
 	Config json.RawMessage
 	// Run and Place are the run's id and the agent's place.
 	Run, Place string
-	// Addresses are the IPv4 addresses of the pods that the change asked for, and Ports the indexes of their links on their nodes.
+	// Addresses are the IPv4 addresses of the pods, or other places, that the change asked for, and Ports the indexes of the pods' links on
+	// their nodes.
 	Addresses map[string]netip.Addr
 	Ports     map[string]int
 }
 
-// Pod is what its agent says of a pod.
+// Pod is what its agent says of a pod, or of another place.
 type Pod struct {
 	// Address is its IPv4 address.
 	Address netip.Addr
