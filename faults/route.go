@@ -21,8 +21,10 @@ type Route struct {
 	Action string `json:"action" jsonschema:"enum=delete,enum=replace,enum=blackhole,enum=unreachable"`
 	// To is the destination, such as 10.244.2.0/24, or default. Give to or toPod.
 	To string `json:"to,omitempty"`
-	// ToPod is a pod: its destination is that of the route by which packets get to it now, such as a node's pods.
+	// ToPod is a pod: the destination is that of the route by which packets get to it now, such as all pods of its node.
 	ToPod string `json:"toPod,omitempty" ref:"pod"`
+	// Exact limits the destination to the pod's own address.
+	Exact bool `json:"exact,omitempty"`
 	// Via is the IPv4 address of the new next hop.
 	Via string `json:"via,omitempty"`
 	// ViaNodeOf is a pod whose node is the new next hop.
@@ -38,6 +40,9 @@ type Route struct {
 func (c *Route) Validate() error {
 	if (c.To == "") == (c.ToPod == "") {
 		return errors.New("give to or toPod")
+	}
+	if c.Exact && c.ToPod == "" {
+		return errors.New("exact needs toPod")
 	}
 	if c.Action == "replace" && (c.Via == "") == (c.ViaNodeOf == "") {
 		return errors.New("replace needs via or viaNodeOf")
@@ -103,6 +108,8 @@ func (c *Route) Apply(_ context.Context, ns *Namespace) error {
 // find returns the route that there is to the destination, or nil.
 func (c *Route) find(ns *Namespace) (route *undo.ListedRoute, err error) {
 	switch {
+	case c.Exact:
+		c.to = netip.PrefixFrom(ns.Addresses[c.ToPod], 32)
 	case c.ToPod != "":
 		if route, err = undo.RouteTowards(ns.Addresses[c.ToPod]); err != nil {
 			return nil, err

@@ -40,6 +40,7 @@ func TestRoutesAndNeighbours(t *testing.T) {
 		"replace new":    {&Route{Action: "replace", To: "10.9.0.0/16", Via: "192.168.77.5"}, "ip route show 10.9.0.0/16", "via 192.168.77.5", true},
 		"blackhole":      {&Route{Action: "blackhole", To: "10.244.3.0/24"}, "ip route show 10.244.3.0/24", "blackhole 10.244.3.0/24 metric 7", true},
 		"unreachable":    {&Route{Action: "unreachable", To: "10.244.2.2/32"}, "ip route get 10.244.2.3", "dev overlay0", false},
+		"exact":          {&Route{Action: "blackhole", ToPod: "far", Exact: true}, "ip route show type blackhole", "10.244.2.2", true},
 		"wrong":          {&Neighbour{Pod: "web", MAC: "02:00:00:00:00:99"}, "ip neigh show dev bridge0", "10.244.1.2 lladdr 02:00:00:00:00:99 PERMANENT", false},
 		"wrong next hop": {&Neighbour{Pod: "far", MAC: "02:00:00:00:00:99"}, "ip neigh show dev overlay0", "10.244.2.0 lladdr 02:00:00:00:00:99 PERMANENT", false},
 		"forget":         {&Neighbour{Pod: "far", Forget: true}, "ip neigh show dev overlay0", "", false},

@@ -86,17 +86,9 @@ func (s *Scope) pods(ctx context.Context, config any) (addresses map[string]neti
 		if !strings.Contains(pod, "/") {
 			place = "pod/" + pod
 		}
-		places, err := s.site.Resolve(place)
+		found, err := s.site.Find(ctx, place)
 		if err != nil {
 			return nil, nil, err
-		}
-		conn, err := s.site.Agent(places[0])
-		if err != nil {
-			return nil, nil, err
-		}
-		found, err := changes.ReadPod.Call(ctx, conn, agent.None{}, nil)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", place, err)
 		}
 		addresses[pod], ports[pod] = found.Address, found.Port
 	}

@@ -1,6 +1,7 @@
 package readers
 
 import (
+	"net/netip"
 	"runtime"
 	"testing"
 
@@ -33,7 +34,14 @@ func TestLinksRoutesNeighboursAndSettings(t *testing.T) {
 	g.Expect(links(t.Context())).To(Equal(map[string]float64{
 		"down": 3, "hairpin-off": 1, "uplink-mtu": 1400, "overlay-mtu": 1350, "overlay-sent": 0, "overlay-received": 0,
 	}))
-	g.Expect(routes(t.Context())).To(Equal(map[string]float64{"default": 1, "via": 1, "link": 1, "blackhole": 1, "unreachable": 2}))
+	for to, want := range map[string]map[string]float64{
+		"10.8.0.1": {"prefix": 16, "drops": 0}, "10.9.0.7": {"prefix": 24, "drops": 0}, "192.0.2.1": {"prefix": 0, "drops": 0},
+		"10.7.0.1": {"prefix": 16, "drops": 1}, "10.6.0.1": {"prefix": 16, "drops": 1}, "10.5.0.1": {"prefix": 16, "drops": 1},
+	} {
+		g.Expect(route(t.Context(), netip.MustParseAddr(to))).To(Equal(want), to)
+	}
+	nstest.Must(t, "ip route del default")
+	g.Expect(route(t.Context(), netip.MustParseAddr("192.0.2.1"))).To(Equal(map[string]float64{"prefix": -1, "drops": 0}))
 	g.Expect(neighbours(t.Context())).To(Equal(map[string]float64{"entries": 3, "permanent": 1, "failed": 1, "shared": 2}))
 	g.Expect(sysctl(t.Context(), "net.ipv4.conf.eth0.rp_filter", nil)).To(Equal(map[string]float64{"value": 2}))
 	g.Expect(sysctl(t.Context(), "net.ipv4.ip_local_port_range", nil)).To(Equal(map[string]float64{"value": 32768}))

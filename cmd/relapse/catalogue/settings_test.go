@@ -104,6 +104,7 @@ var refused = map[string][][3]string{
 	"route": {
 		{"nodes", "{action: delete}", "give to or toPod"},
 		{"nodes", "{action: delete, to: default, toPod: client}", "give to or toPod"},
+		{"nodes", "{action: delete, to: default, exact: true}", "exact needs toPod"},
 		{"nodes", "{action: delete, to: 10.244.0.1/16}", "has bits behind its mask"},
 		{"nodes", "{action: replace, to: default}", "replace needs via or viaNodeOf"},
 		{"nodes", `{action: replace, to: default, via: "fd00::1"}`, "via: fd00::1 is not an IPv4 address"},
