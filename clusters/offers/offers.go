@@ -28,6 +28,8 @@ var Known = map[string]string{
 	"policy-keeps-connections": "a new network policy leaves open connections alone",
 	"host-local":               "nodes give addresses to pods with the plugin host-local, from a range in their CNI configuration",
 	"pod-netfilter":            "packets between pods pass netfilter and connection tracking on their nodes",
+	"pod-bridge":               "the pods of a node are ports of one bridge",
+	"pod-overlay":              "with podNetwork: vxlan, packets between pods of two nodes pass a VXLAN device",
 	"cni-drops-invalid":        "the rules of the CNI drop INVALID packets of pods (Calico)",
 	"drops-invalid":            "INVALID packets between pods are dropped, by kube-proxy's iptables mode or by the CNI",
 	"pod-ebpf":                 "eBPF programs forward packets between pods and translate Services, past netfilter (Cilium)",
