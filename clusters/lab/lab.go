@@ -67,9 +67,10 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	found["network-policy"] = offers.Offer{OK: true, Why: "the lab enforces them by rules of its own"}
 	found["policy-log"] = offers.Offer{OK: found["nflog"].OK, Why: "the lab's rules log packets by NFLOG"}
 	found["policy-keeps-connections"] = offers.Offer{OK: true, Why: "the lab's rules accept established connections first"}
-	found["pod-vxlan"] = offers.Offer{OK: found["vxlan"].OK, Why: "the lab does, for podNetwork: vxlan"}
 	found["cni-drops-invalid"] = offers.Offer{Why: "the lab's rules do not"}
 	maps.Copy(found, offers.Path(false))
+	found["pod-bridge"] = offers.Offer{OK: true, Why: "pods of the lab are ports of cni0"}
+	found["pod-overlay"] = found["vxlan"]
 	found["host-local"] = offers.Offer{Why: "the lab gives addresses itself; use --cluster kind"}
 	found["kubernetes"] = offers.Offer{Why: "the lab has no API server; use --cluster kind"}
 	return found, nil

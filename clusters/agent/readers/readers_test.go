@@ -18,7 +18,7 @@ func TestKeys(t *testing.T) {
 		return
 	}
 	for name, reader := range readers.Catalogue {
-		if reader.Ask != nil {
+		if reader.Argument != "" {
 			continue
 		}
 		g := NewWithT(t)

@@ -38,8 +38,8 @@ type Plugin struct {
 	Flows *FlowLog
 	// EBPF says that its programs forward packets between pods and translate Services, past netfilter and also past kube-proxy's rules.
 	EBPF bool
-	// VXLAN says that nodes are connected by VXLAN, with the port that Linux has for it (8472).
-	VXLAN bool
+	// Bridge says that the pods of a node are ports of one bridge, and Overlay that packets between nodes pass a VXLAN device.
+	Bridge, Overlay bool
 	// DropsInvalid says that its rules drop packets of pods that conntrack calls INVALID.
 	DropsInvalid bool
 	// CutsConnections says that a new policy also cuts connections that are open.

@@ -116,15 +116,21 @@ func (v *validator) reader(path string, e scenario.ReadingExpectation, steps nam
 	if !v.r.has(on) {
 		v.r.addAt(on, "required field is missing: the place where %s is read", e.Reader)
 	}
-	if reader.Argument == "" {
+	if reader.Key == nil {
 		v.key(key, e)
+	}
+	if reader.Argument == "" {
 		return
 	}
-	if err := reader.CheckArgument(argument); err != nil {
+	if reader.CheckArgument == nil {
+		v.ref(at, argument, v.pods)
+	} else if err := reader.CheckArgument(argument); err != nil {
 		v.r.addAt(at, "%s", err)
 	}
 	if p, err := scenario.ParsePlace(e.On); err == nil && !slices.Contains([]string{"nodes", "node", "node-of", "pod"}, p.Kind) && v.r.has(on) {
 		v.r.addAt(on, "%s is read on nodes and in pods only", e.Reader)
 	}
-	v.named(path, e, reader)
+	if reader.Key != nil {
+		v.named(path, e, reader)
+	}
 }
