@@ -44,16 +44,22 @@ var Catalogue = map[string]Entry{
 	"free-leases":         {node, func() any { return &FreeLeases{} }},
 	"hold-fin":            {ends, func() any { return &HoldFIN{} }},
 	"hold-pairs":          {namespaces, func() any { return &HoldPairs{} }},
+	"link":                {namespaces, func() any { return &Link{} }},
 	"log-drops":           {node, func() any { return &LogDrops{} }},
 	"masquerade":          {node, func() any { return &Masquerade{} }},
+	"mss-clamp":           {namespaces, func() any { return &MSSClamp{} }},
+	"neighbour":           {namespaces, func() any { return &Neighbour{} }},
 	"nodelocal-addresses": {node, func() any { return &NodeLocalAddresses{} }},
 	"nodelocal-cache":     {node, func() any { return &NodeLocalCache{} }},
 	"nothing":             {anywhere, func() any { return &Nothing{} }},
 	"notrack":             {namespaces, func() any { return &NoTrack{} }},
+	"packets":             {namespaces, func() any { return &Packets{} }},
 	"pod-leases":          {node, func() any { return &PodLeases{} }},
 	"reorder":             {namespaces, func() any { return &Reorder{} }},
 	"restart-client":      {pod, func() any { return &RestartClient{} }},
 	"restart-container":   {pod, func() any { return &RestartContainer{} }},
+	"route":               {namespaces, func() any { return &Route{} }},
+	"slow-nfqueue":        {namespaces, func() any { return &SlowNFQueue{} }},
 	"stray-segment":       {ends, func() any { return &StraySegment{} }},
 	"resume":              {inCluster, func() any { return &Resume{} }},
 	"sysctl":              {anywhere, func() any { return &Sysctl{} }},
@@ -101,8 +107,10 @@ type Namespace struct {
 	Clients Clients
 	// Run and Place are the run's id, and the place: node/node-1, pod/client, outside, host.
 	Run, Place string
-	// Addresses are the IPv4 addresses of the pods that the change asked for.
+	// Addresses are the IPv4 addresses of the pods, and of places such as node-of/POD, that the change asked for.
 	Addresses map[string]netip.Addr
+	// Ports are the indexes of the same pods' links on their nodes; 0 if a pod's link has no other end.
+	Ports map[string]int
 	// Name is a name for nft tables and the like that no other change of any run has.
 	Name string
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/agent/changes"
+	"github.com/relapse-k8s/relapse/clusters/agent/netconf"
 	"github.com/relapse-k8s/relapse/clusters/agent/procs"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
@@ -47,7 +48,7 @@ func (s *Server) Register(ops map[string]agent.Handler) {
 	changes.Undo.Handle(ops, s.undo)
 	changes.Read.Handle(ops, s.read)
 	changes.Meetings.Handle(ops, s.meetings)
-	changes.ReadAddress.Handle(ops, address)
+	changes.ReadPod.Handle(ops, readPod)
 }
 
 func (s *Server) apply(ctx context.Context, r changes.Request, _ func(agent.None)) (agent.None, error) {
@@ -65,7 +66,7 @@ func (s *Server) apply(ctx context.Context, r changes.Request, _ func(agent.None
 	}
 	ns := &Namespace{
 		Scope: s.Stack.Begin(r.ID), Own: s.Own, Programs: s.Programs, Processes: s.Processes, Clients: s.Clients,
-		Run: r.Run, Place: r.Place, Addresses: r.Addresses, Name: objectName(r),
+		Run: r.Run, Place: r.Place, Addresses: r.Addresses, Ports: r.Ports, Name: objectName(r),
 	}
 	a := &active{change: change, scope: ns.Scope}
 	a.busy.Lock()
@@ -98,18 +99,25 @@ func (s *Server) end(ctx context.Context, id string, a *active) error {
 	return nil
 }
 
-// address is the first IPv4 address of the namespace that others can reach.
-func address(context.Context, agent.None, func(agent.None)) (netip.Addr, error) {
-	all, err := net.InterfaceAddrs()
+// readPod finds the first IPv4 address of the uplink, and what it is connected to. Without an uplink it is the first address of all that
+// others can reach.
+func readPod(context.Context, agent.None, func(agent.None)) (pod changes.Pod, err error) {
+	addresses := net.InterfaceAddrs
+	if link, err := netconf.Uplink(); err == nil {
+		pod.Port = link.Attrs().ParentIndex
+		addresses = (&net.Interface{Index: link.Attrs().Index}).Addrs
+	}
+	all, err := addresses()
 	if err != nil {
-		return netip.Addr{}, err
+		return pod, err
 	}
 	for _, a := range all {
 		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr().Is4() && prefix.Addr().IsGlobalUnicast() {
-			return prefix.Addr(), nil
+			pod.Address = prefix.Addr()
+			return pod, nil
 		}
 	}
-	return netip.Addr{}, errors.New("this namespace has no IPv4 address")
+	return pod, errors.New("this namespace has no IPv4 address")
 }
 
 func (s *Server) find(id string) (*active, bool) {

@@ -43,6 +43,23 @@ func ipv4Network(field, text string) error {
 	return nil
 }
 
+// ipv4Address checks an address of a link, with its prefix.
+func ipv4Address(field, text string) error {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil || !prefix.Addr().Is4() || !prefix.Addr().IsGlobalUnicast() {
+		return fmt.Errorf("%s: %q is not an IPv4 address with a prefix, such as 10.244.1.9/32", field, text)
+	}
+	return nil
+}
+
+// macAddress checks a hardware address.
+func macAddress(field, text string) error {
+	if mac, err := net.ParseMAC(text); err != nil || len(mac) != 6 || mac[0]&1 != 0 {
+		return fmt.Errorf("%s: %q is not the address of one device, such as 02:00:00:00:00:01", field, text)
+	}
+	return nil
+}
+
 // hostPort checks the address of a server: a name or an IPv4 address, and a port.
 func hostPort(field, text string) error {
 	host, port, err := net.SplitHostPort(text)

@@ -30,6 +30,20 @@ func tableKeys(packets string) units.Keys {
 // have counted.
 func tableReadings(name string) (map[string]float64, error) {
 	readings := map[string]float64{"rules": 0, "packets": 0}
+	rules, err := tableRules(name)
+	for _, rule := range rules {
+		readings["rules"]++
+		for _, e := range rule.Exprs {
+			if counter, ok := e.(*expr.Counter); ok {
+				readings["packets"] += float64(counter.Packets)
+			}
+		}
+	}
+	return readings, err
+}
+
+// tableRules are the rules of a table.
+func tableRules(name string) (all []*nftables.Rule, err error) {
 	conn, err := nftables.New()
 	if err != nil {
 		return nil, err
@@ -46,14 +60,7 @@ func tableReadings(name string) (map[string]float64, error) {
 		if err != nil {
 			return nil, err
 		}
-		readings["rules"] += float64(len(rules))
-		for _, rule := range rules {
-			for _, e := range rule.Exprs {
-				if counter, ok := e.(*expr.Counter); ok {
-					readings["packets"] += float64(counter.Packets)
-				}
-			}
-		}
+		all = append(all, rules...)
 	}
-	return readings, nil
+	return all, nil
 }

@@ -332,6 +332,8 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	says("policy-keeps-connections", plugin.Policies && !plugin.CutsConnections, "accepts established connections first", "cuts open connections, or enforces no policy")
 	says("host-local", plugin.HostLocal, "uses host-local", "does not use host-local with a range in the nodes' configuration")
 	says("cni-drops-invalid", plugin.DropsInvalid, "drops them", "does not drop them")
+	says("pod-bridge", plugin.Bridge, "connects pods to a bridge", "connects each pod to its node by a link of its own")
+	says("pod-overlay", plugin.Overlay, "uses VXLAN", "uses no VXLAN device")
 	maps.Copy(found, offers.Path(plugin.EBPF))
 	return found, nil
 }

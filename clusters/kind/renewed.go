@@ -52,7 +52,7 @@ func (k *Kind) systemReady(ctx context.Context) error {
 
 // podNetwork matches what a pod has on its node: its link, which Calico and Cilium call cali… and lxc…, that link's settings, and the rules
 // of kube-proxy and Calico.
-var podNetwork = regexp.MustCompile(`^(link|address|route|qdisc|sysctl)\b.*\b(veth|cali|lxc)|^nft table ip kube-proxy: |^nft table ip6? (nat|filter|mangle|raw): `)
+var podNetwork = regexp.MustCompile(`^(link|address|neighbour|route|qdisc|sysctl)\b.*\b(veth|cali|lxc)|^nft table ip kube-proxy: |^nft table ip6? (nat|filter|mangle|raw): `)
 
 // proxyRules matches kube-proxy's rules for Services.
 var proxyRules = regexp.MustCompile(`^nft table ip6? kube-proxy: |^nft table ip6? (nat|filter|mangle): `)

@@ -70,6 +70,8 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	found["cni-drops-invalid"] = offers.Offer{Why: "the lab's rules do not"}
 	maps.Copy(found, offers.Path(false))
 	found["calico"] = offers.Offer{Why: "the lab makes its network itself; use --cluster kind --cni calico"}
+	found["pod-bridge"] = offers.Offer{OK: true, Why: "pods of the lab are ports of cni0"}
+	found["pod-overlay"] = found["vxlan"]
 	found["host-local"] = offers.Offer{Why: "the lab gives addresses itself; use --cluster kind"}
 	found["kubernetes"] = offers.Offer{Why: "the lab has no API server; use --cluster kind"}
 	return found, nil

@@ -11,6 +11,7 @@ type Offer struct {
 // Known lists every feature, with its meaning.
 var Known = map[string]string{
 	"nfqueue":                  "packets can be held in user space (NFQUEUE, by nft's queue statement or the xt target)",
+	"nfqueue-counters":         "the depth and the drops of NFQUEUE's queues can be read (needs root outside any user namespace)",
 	"conntrack":                "connection tracking can be read and written through ctnetlink in a node's namespace",
 	"conntrack-clash-resolve":  "the kernel repairs a clash of two unconfirmed UDP entries and counts that in clash_resolve (5.10 and later)",
 	"conntrack-late-segments":  "TCP segments from before the window are translated, and not INVALID (6.1 and later)",
@@ -29,6 +30,8 @@ var Known = map[string]string{
 	"host-local":               "nodes give addresses to pods with the plugin host-local, from a range in their CNI configuration",
 	"pod-netfilter":            "packets between pods pass netfilter and connection tracking on their nodes",
 	"calico":                   "the CNI is Calico",
+	"pod-bridge":               "the pods of a node are ports of one bridge",
+	"pod-overlay":              "with podNetwork: vxlan, packets between pods of two nodes pass a VXLAN device",
 	"cni-drops-invalid":        "the rules of the CNI drop INVALID packets of pods (Calico)",
 	"drops-invalid":            "INVALID packets between pods are dropped, by kube-proxy's iptables mode or by the CNI",
 	"pod-ebpf":                 "eBPF programs forward packets between pods and translate Services, past netfilter (Cilium)",

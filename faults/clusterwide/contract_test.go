@@ -62,8 +62,10 @@ var contracts = map[string]contract{
 	"hold-pairs":        {settings: `{"protocol": "udp", "port": 53, "clash": true}`, seen: map[string]float64{"armed": 1}},
 	"install-cni":       {wide: true, prepare: withoutCNI, seen: map[string]float64{"back": 2}, atMost: map[string]float64{"notReady": 0}},
 	"kubernetes-object": {wide: true, settings: `{"object": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}}`, seen: map[string]float64{"matches": 1}},
+	"link":              {settings: `{"state": "down"}`, prepare: withUplink, seen: map[string]float64{"set": 1}},
 	"log-drops":         {settings: `{"protocol": "tcp", "port": 80}`, seen: map[string]float64{"rules": 1}},
 	"masquerade":        {settings: `{"ports": "kept"}`, seen: map[string]float64{"rules": 1}},
+	"mss-clamp":         {settings: `{"mss": 1300}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 1, "packets": 1}},
 	"no-cni":            {wide: true, seen: map[string]float64{"away": 2, "notReady": 2}},
 	"nodelocal-addresses": {
 		act: queryCache, seen: map[string]float64{"addresses": 2, "rules": 16, "packets": 1},
@@ -73,8 +75,10 @@ var contracts = map[string]contract{
 		seen: map[string]float64{"caches": 1, "addresses": 2, "rules": 16, "packets": 1},
 	},
 	"nodelocal-dnscache": {wide: true, prepare: startUpstream, act: queryCache, seen: map[string]float64{"caches": 2, "addresses": 4, "rules": 32, "packets": 2}},
+	"neighbour":          {settings: `{"address": "10.9.0.2", "mac": "02:00:00:00:00:99"}`, prepare: withUplink, seen: map[string]float64{"set": 1, "permanent": 1}},
 	"nothing":            {},
 	"notrack":            {settings: `{"protocol": "tcp", "port": 7777}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 4, "packets": 1}},
+	"packets":            {settings: `{"at": "input", "protocol": "tcp", "port": 7777, "flags": ["syn"], "delay": "1ms"}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 1, "matched": 1, "packets": 1}},
 	"pod-leases":         {settings: `{"leave": 1}`, seen: map[string]float64{"stale": 4, "free": 1}, atMost: map[string]float64{"free": 1}},
 	"reorder":            {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
 	"restart-client": {
@@ -82,12 +86,22 @@ var contracts = map[string]contract{
 	},
 	"restart-container": {settings: `{"container": "main", "args": ["` + echoAddress + `", "changed"]}`, prepare: startEcho, seen: map[string]float64{"running": 1}},
 	"resume":            {settings: `{"program": "main"}`, prepare: freezeEcho, seen: map[string]float64{"running": 1}},
-	"stray-segment":     {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
-	"sysctl":            {settings: `{"key": "net.ipv4.ip_forward", "value": "1"}`, seen: map[string]float64{"set": 1}},
+	"route":             {settings: `{"action": "delete", "to": "10.8.0.0/16"}`, prepare: withUplink, seen: map[string]float64{"set": 1}},
+	"slow-nfqueue": {
+		settings: `{"at": "input", "protocol": "tcp", "port": 7777, "flags": ["syn"], "length": 1, "rate": 100}`, prepare: startEcho, act: connectEcho,
+		seen: map[string]float64{"armed": 1, "matched": 1, "passed": 1, "rate": 100},
+	},
+	"stray-segment": {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
+	"sysctl":        {settings: `{"key": "net.ipv4.ip_forward", "value": "1"}`, seen: map[string]float64{"set": 1}},
 }
 
 func withoutCNI(t *testing.T, p *place) {
 	must(t, shell, p.first, "mv "+cniConfig+" "+cniConfig+".relapse-away")
+}
+
+func withUplink(t *testing.T, p *place) {
+	must(t, shell, p.first, "ip link add eth0 type veth peer name eth1 && ip addr add 10.9.0.1/24 dev eth0 && ip link set eth0 up && ip link set eth1 up && "+
+		"ip route add default via 10.9.0.2 && ip route add 10.8.0.0/16 via 10.9.0.3 metric 5 && ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:01 dev eth0")
 }
 
 func withStaleLease(t *testing.T, p *place) {

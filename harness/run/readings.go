@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/readers"
 	"github.com/relapse-k8s/relapse/harness/history"
@@ -88,7 +89,15 @@ func (l *lane) take(ctx context.Context) ([]history.Reading, error) {
 		if err != nil {
 			return nil, err
 		}
-		values, err := readers.Read.Call(ctx, conn, readers.Question{Reader: l.reader(r.reader), Keys: slices.Sorted(maps.Keys(r.keys))}, nil)
+		question := readers.Question{Reader: l.reader(r.reader), Keys: slices.Sorted(maps.Keys(r.keys))}
+		if name, pod, _ := strings.Cut(r.reader, "/"); readers.Catalogue[name].Of != nil {
+			found, err := l.site.Find(ctx, "pod/"+pod)
+			if err != nil {
+				return nil, err
+			}
+			question.Pod = found.Address
+		}
+		values, err := readers.Read.Call(ctx, conn, question, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -49,7 +49,8 @@ type Reader struct {
 
 	// Argument is what a file writes after the reader's name and a slash, such as PORT: none if empty.
 	Argument string
-	// CheckArgument and Key say what is wrong with an argument, and with the name of a number where the file names them.
+	// CheckArgument and Key say what is wrong with an argument, and with the name of a number where the file names them. Without CheckArgument
+	// the argument is the name of a pod.
 	CheckArgument func(string) error
 	Key           func(string) (units.Key, error)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/relapse-k8s/relapse/clusters"
@@ -15,9 +16,9 @@ import (
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
-// AddressUser is a change that must know the addresses of some pods.
+// AddressUser is a change that must know the addresses of some pods, or their links on their nodes.
 type AddressUser interface {
-	// NeedsAddresses names the pods.
+	// NeedsAddresses names the pods, or other places: node-of/POD.
 	NeedsAddresses() []string
 }
 
@@ -50,8 +51,8 @@ func (s *Scope) At(ctx context.Context, places []string, name string, config any
 	if err != nil {
 		return err
 	}
-	addresses, err := s.addresses(ctx, config)
-	if err != nil {
+	request := changes.Request{ID: s.id, Name: name, Config: text, Run: s.site.Run}
+	if request.Addresses, request.Ports, err = s.pods(ctx, config); err != nil {
 		return err
 	}
 	if err := s.PushFunc("undo "+name, func(ctx context.Context) error {
@@ -66,28 +67,32 @@ func (s *Scope) At(ctx context.Context, places []string, name string, config any
 		return err
 	}
 	return s.site.each(places, func(conn *agent.Conn) error {
-		_, err := changes.Apply.Call(ctx, conn, changes.Request{ID: s.id, Name: name, Config: text, Run: s.site.Run, Place: conn.Name(), Addresses: addresses}, nil)
+		here := request
+		here.Place = conn.Name()
+		_, err := changes.Apply.Call(ctx, conn, here, nil)
 		return err
 	})
 }
 
-// addresses asks the pods that a change names.
-func (s *Scope) addresses(ctx context.Context, config any) (map[string]netip.Addr, error) {
+// pods asks the pods that a change names for their addresses, and for their links on their nodes.
+func (s *Scope) pods(ctx context.Context, config any) (addresses map[string]netip.Addr, ports map[string]int, err error) {
 	user, ok := config.(AddressUser)
 	if !ok {
-		return nil, nil
+		return nil, nil, nil
 	}
-	addresses := map[string]netip.Addr{}
+	addresses, ports = map[string]netip.Addr{}, map[string]int{}
 	for _, pod := range user.NeedsAddresses() {
-		conn, err := s.site.Agent("pod/" + pod)
+		place := pod
+		if !strings.Contains(pod, "/") {
+			place = "pod/" + pod
+		}
+		found, err := s.site.Find(ctx, place)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if addresses[pod], err = changes.ReadAddress.Call(ctx, conn, agent.None{}, nil); err != nil {
-			return nil, fmt.Errorf("pod/%s: %w", pod, err)
-		}
+		addresses[pod], ports[pod] = found.Address, found.Port
 	}
-	return addresses, nil
+	return addresses, ports, nil
 }
 
 // Object creates or replaces a Kubernetes object with one of the cluster's methods. Undone, it is deleted, or the one that it replaced is

@@ -214,6 +214,23 @@ func (s *Site) Meetings(ctx context.Context, id string) (map[string]changes.Met,
 	return ask(ctx, st.scope, st.places, changes.Meetings)
 }
 
+// Find asks the first of the places that a selector covers for its address and its link.
+func (s *Site) Find(ctx context.Context, on string) (changes.Pod, error) {
+	places, err := s.Resolve(on)
+	if err != nil {
+		return changes.Pod{}, err
+	}
+	conn, err := s.Agent(places[0])
+	if err != nil {
+		return changes.Pod{}, err
+	}
+	found, err := changes.ReadPod.Call(ctx, conn, agent.None{}, nil)
+	if err != nil {
+		return found, fmt.Errorf("%s: %w", on, err)
+	}
+	return found, nil
+}
+
 // each calls f for the agents of all places at once and joins the errors.
 func (s *Site) each(places []string, f func(*agent.Conn) error) error {
 	errs := make([]error, len(places))

@@ -20,8 +20,18 @@ type Request struct {
 	Config json.RawMessage
 	// Run and Place are the run's id and the agent's place.
 	Run, Place string
-	// Addresses are the IPv4 addresses of the pods that the change asked for.
+	// Addresses are the IPv4 addresses of the pods, or other places, that the change asked for, and Ports the indexes of the pods' links on
+	// their nodes.
 	Addresses map[string]netip.Addr
+	Ports     map[string]int
+}
+
+// Pod is what its agent says of a pod, or of another place.
+type Pod struct {
+	// Address is its IPv4 address.
+	Address netip.Addr
+	// Port is the index of the link on its node that its own link is connected to; 0 if there is none.
+	Port int
 }
 
 // Met is what a change did to single flows since it was last asked.
@@ -63,6 +73,6 @@ var (
 	Read  = agent.Op[string, agent.None, map[string]float64]{Name: "change/read"}
 	// Meetings asks a change which flows it has acted on since the last time.
 	Meetings = agent.Op[string, agent.None, Met]{Name: "change/meetings"}
-	// ReadAddress asks a pod's agent for the pod's IPv4 address.
-	ReadAddress = agent.Op[agent.None, agent.None, netip.Addr]{Name: "address"}
+	// ReadPod asks a pod's agent.
+	ReadPod = agent.Op[agent.None, agent.None, Pod]{Name: "pod"}
 )

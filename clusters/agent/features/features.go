@@ -48,6 +48,10 @@ func HandleProbe(ctx context.Context, _ agent.None, _ func(agent.None)) (map[str
 		found["nfqueue"] = offers.Offer{OK: err == nil, Why: why}
 		return err
 	})
+	offer("nfqueue-counters", "tried: they can be read", "run as root on the machine itself", func() error {
+		_, err := os.ReadFile("/proc/thread-self/net/netfilter/nfnetlink_queue")
+		return err
+	})
 	var stats ctnetlink.Stats
 	offer("conntrack", "tried: ctnetlink answers", "the kernel needs CONFIG_NF_CT_NETLINK (modprobe nf_conntrack_netlink)", func() error {
 		table, err := ctnetlink.Open()

@@ -16,6 +16,7 @@ func Diff(before, after Fingerprint) []string {
 	}
 	c.links()
 	c.lines("address", before.Addresses, after.Addresses)
+	c.lines("neighbour", before.Neighbours, after.Neighbours)
 	c.lines("route", before.Routes, after.Routes)
 	c.lines("rule", before.Rules, after.Rules)
 	c.lines("qdisc", before.Qdiscs, after.Qdiscs)

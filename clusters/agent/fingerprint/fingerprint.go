@@ -29,11 +29,12 @@ type Fingerprint struct {
 	Run string `json:"run,omitempty"`
 	// Links by name.
 	Links map[string]Link `json:"links"`
-	// Addresses, routes, rules and queueing disciplines, one on each line, as ip(8) and tc(8) print them.
-	Addresses []string `json:"addresses"`
-	Routes    []string `json:"routes"`
-	Rules     []string `json:"rules"`
-	Qdiscs    []string `json:"qdiscs"`
+	// Addresses, permanent neighbours, routes, rules and queueing disciplines, one on each line, as ip(8) and tc(8) print them.
+	Addresses  []string `json:"addresses"`
+	Neighbours []string `json:"neighbours"`
+	Routes     []string `json:"routes"`
+	Rules      []string `json:"rules"`
+	Qdiscs     []string `json:"qdiscs"`
 	// Nft is the text of each nftables table, by family and name. NftBy says which program read it.
 	Nft   map[string]string `json:"nft"`
 	NftBy string            `json:"nft-by"`

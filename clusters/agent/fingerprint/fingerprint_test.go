@@ -39,7 +39,7 @@ func TestSeesEveryChangeAndItsUndoing(t *testing.T) {
 	for _, c := range []string{
 		"ip link set lo up", "ip link add relapse0 type veth peer name relapse1",
 		"ip link add eth0 type veth peer name eth1", "ip link set eth0 up", "ip link set eth1 up", "ip addr add 10.9.0.1/24 dev eth0",
-		"nft add table inet other",
+		"nft add table inet other", "ip link add br0 type bridge", "ip link set eth1 master br0",
 	} {
 		nstest.Must(t, c)
 	}
@@ -48,6 +48,8 @@ func TestSeesEveryChangeAndItsUndoing(t *testing.T) {
 		{"ip link set eth0 mtu 1400", "ip link set eth0 mtu 1500", "link eth0: veth mtu 1500 up"},
 		{"ip addr add 10.8.0.1/24 dev eth0", "ip addr del 10.8.0.1/24 dev eth0", "address appeared: 10.8.0.1/24 dev eth0 scope universe"},
 		{"ip addr add fd00::1/64 dev eth0 nodad", "ip addr del fd00::1/64 dev eth0", "address appeared: fd00::1/64 dev eth0"},
+		{"ip neigh add 10.9.0.3 lladdr 02:00:00:00:00:01 dev eth0", "ip neigh del 10.9.0.3 dev eth0", "neighbour appeared: 10.9.0.3 dev eth0 lladdr 02:00:00:00:00:01"},
+		{"bridge link set dev eth1 hairpin on", "bridge link set dev eth1 hairpin off", "hairpin"},
 		{"ip route add 10.7.0.0/16 via 10.9.0.2", "ip route del 10.7.0.0/16", "route appeared: 10.7.0.0/16 via 10.9.0.2 dev eth0"},
 		{"ip route add blackhole 10.6.0.0/16 table 77", "ip route del blackhole 10.6.0.0/16 table 77", "route appeared: blackhole 10.6.0.0/16 table 77"},
 		{"ip rule add fwmark 0x4000/0x4000 lookup 77", "ip rule del fwmark 0x4000/0x4000 lookup 77", "fwmark 0x4000/0x4000 lookup 77"},

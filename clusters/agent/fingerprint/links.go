@@ -24,6 +24,8 @@ type Link struct {
 	Alias string `json:"alias,omitempty"`
 	// XDP is set when a program is attached.
 	XDP bool `json:"xdp,omitempty"`
+	// Hairpin is set when a bridge may send a packet back through this port.
+	Hairpin bool `json:"hairpin,omitempty"`
 }
 
 func (l Link) String() string {
@@ -39,6 +41,9 @@ func (l Link) String() string {
 	}
 	if l.XDP {
 		words = append(words, "xdp")
+	}
+	if l.Hairpin {
+		words = append(words, "hairpin")
 	}
 	return strings.Join(words, " ")
 }
@@ -68,9 +73,10 @@ func (fp *Fingerprint) takeLinks() error {
 	if err != nil {
 		return err
 	}
-	names := map[int]string{}
+	names, bridges := map[int]string{}, map[int]bool{}
 	for _, link := range links {
 		names[link.Attrs().Index] = link.Attrs().Name
+		bridges[link.Attrs().Index] = link.Type() == "bridge"
 	}
 	fp.Links = map[string]Link{}
 	for _, link := range links {
@@ -82,9 +88,16 @@ func (fp *Fingerprint) takeLinks() error {
 		if a.MasterIndex != 0 {
 			l.Master = nameOf(names, a.MasterIndex)
 		}
+		if bridges[a.MasterIndex] {
+			port, err := whole("ports of bridges", func() (netlink.Protinfo, error) { return h.LinkGetProtinfo(link) })
+			if err != nil {
+				return err
+			}
+			l.Hairpin = port.Hairpin
+		}
 		fp.Links[a.Name] = l
 	}
-	return errors.Join(fp.takeAddresses(h, names), fp.takeRoutes(h, names), fp.takeRules(h), fp.takeQdiscs(h, names))
+	return errors.Join(fp.takeAddresses(h, names), fp.takeNeighbours(h, names), fp.takeRoutes(h, names), fp.takeRules(h), fp.takeQdiscs(h, names))
 }
 
 func nameOf(names map[int]string, index int) string {
@@ -113,6 +126,24 @@ func (fp *Fingerprint) takeAddresses(h *netlink.Handle, names map[int]string) er
 		fp.Addresses = append(fp.Addresses, text)
 	}
 	slices.Sort(fp.Addresses)
+	return nil
+}
+
+// takeNeighbours takes only permanent entries: others are learned from the network.
+func (fp *Fingerprint) takeNeighbours(h *netlink.Handle, names map[int]string) error {
+	fp.Neighbours = []string{}
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		neighbours, err := whole("neighbours", func() ([]netlink.Neigh, error) { return h.NeighList(0, family) })
+		if err != nil {
+			return err
+		}
+		for _, n := range neighbours {
+			if n.State&netlink.NUD_PERMANENT != 0 {
+				fp.Neighbours = append(fp.Neighbours, fmt.Sprintf("%s dev %s lladdr %s", n.IP, nameOf(names, n.LinkIndex), n.HardwareAddr))
+			}
+		}
+	}
+	slices.Sort(fp.Neighbours)
 	return nil
 }
 

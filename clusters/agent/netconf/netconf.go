@@ -2,6 +2,7 @@
 // lab end with their agents, and nodes of kind keep their configuration (a route).
 //
 //	netconf.go     links, addresses, routes, neighbours, kernel settings
+//	role.go        which link is the uplink, which the overlay
 //	wire.go        veth pairs between namespaces
 //	masquerade.go  the rule that hides pods' addresses
 //	forget.go      conntrack entries of pods that are gone

@@ -1,6 +1,8 @@
 package readers_test
 
 import (
+	"errors"
+	"os"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -16,11 +18,14 @@ func TestKeys(t *testing.T) {
 		return
 	}
 	for name, reader := range readers.Catalogue {
-		if reader.Ask != nil {
+		if reader.Argument != "" {
 			continue
 		}
 		g := NewWithT(t)
 		values, err := readers.HandleRead(t.Context(), readers.Question{Reader: name}, nil)
+		if name == "nfqueue" && errors.Is(err, os.ErrPermission) {
+			continue // in a user namespace
+		}
 		g.Expect(err).NotTo(HaveOccurred(), name)
 		g.Expect(values).NotTo(BeEmpty(), name)
 		for key := range values {

@@ -29,6 +29,9 @@ type Record struct {
 	File          *File          `json:"file,omitempty"`
 	ConntrackMark *ConntrackMark `json:"conntrack-mark,omitempty"`
 	Address       *Address       `json:"address,omitempty"`
+	Link          *Link          `json:"link,omitempty"`
+	Route         *Route         `json:"route,omitempty"`
+	Neighbour     *Neighbour     `json:"neighbour,omitempty"`
 
 	// Step is of a kind that another package has registered; in JSON it stands beside the others, under its kind.
 	Step Step `json:"-"`
@@ -57,6 +60,9 @@ func (r Record) step() (step, error) {
 	add(r.File != nil, r.File)
 	add(r.ConntrackMark != nil, r.ConntrackMark)
 	add(r.Address != nil, r.Address)
+	add(r.Link != nil, r.Link)
+	add(r.Route != nil, r.Route)
+	add(r.Neighbour != nil, r.Neighbour)
 	add(r.Step != nil, registered{r.Step})
 	if len(steps) != 1 {
 		text, _ := json.Marshal(r)

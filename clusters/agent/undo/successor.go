@@ -1,6 +1,9 @@
 package undo
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Two changes may set the same thing, one after the other: the fault a limit, the remedy another. Each record then holds the value
 // that the change before it made. If the earlier change is undone while the later one stays, the thing must keep the later change's
@@ -13,6 +16,12 @@ func (r Record) subject() string {
 		return "sysctl " + oneName(SysctlPath(r.Sysctl.Key))
 	case r.File != nil:
 		return "file " + r.File.Path
+	case r.Link != nil:
+		return "link " + r.Link.Link + " " + r.Link.Setting
+	case r.Route != nil:
+		return fmt.Sprintf("route %s %d %d", r.Route.To, r.Route.Table, r.Route.Metric)
+	case r.Neighbour != nil:
+		return "neighbour " + r.Neighbour.Link + " " + r.Neighbour.Address
 	}
 	return ""
 }

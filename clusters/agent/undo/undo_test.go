@@ -55,6 +55,9 @@ func TestEveryKind(t *testing.T) {
 		{"file", fileRecord(old), "cp /proc/version " + old, "stat -c %a-%s " + old},
 		{"new file", fileRecord(fresh), "cp /proc/version " + fresh, "ls " + dir},
 		{"address", Record{Address: &Address{Link: "eth0", CIDR: "10.8.0.1/24"}}, "ip addr add 10.8.0.1/24 dev eth0", "ip -4 -o addr"},
+		{"link", Record{Link: &Link{Link: "eth0", Setting: LinkMTU, Value: "1500"}}, "ip link set eth0 mtu 1400", "ip -o link show eth0"},
+		{"route", Record{Route: &Route{To: "10.7.0.0/16", Table: 254}}, "ip route add 10.7.0.0/16 via 10.9.0.2", "ip route"},
+		{"neighbour", Record{Neighbour: &Neighbour{Link: "eth0", Address: "10.9.0.3"}}, "ip neigh add 10.9.0.3 lladdr 02:00:00:00:00:01 dev eth0", "ip neigh"},
 		{"address 6", Record{Address: &Address{Link: "eth0", CIDR: "fd00::1/64"}}, "ip addr add fd00::1/64 dev eth0", "ip -6 -o addr show scope global"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -83,6 +86,9 @@ func TestUndoOfWhatIsGone(t *testing.T) {
 	for _, r := range []Record{
 		{Sysctl: &Sysctl{Key: "net.ipv4.conf.gone0.rp_filter", Value: "0"}},
 		{Address: &Address{Link: "gone0", CIDR: "10.0.0.1/8"}},
+		{Link: &Link{Link: "gone0", Setting: LinkMTU, Value: "1500"}},
+		{Route: &Route{To: "10.0.0.0/8", Table: 254}},
+		{Neighbour: &Neighbour{Link: "gone0", Address: "10.0.0.1"}},
 	} {
 		g.Expect(r.Undo(t.Context())).To(Succeed(), r.String())
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // calico connects the nodes by VXLAN, without BGP, and enforces NetworkPolicies with iptables rules, in chains named cali-*.
-var calico = Plugin{Policies: true, DropsInvalid: true, Published: &Published{
+var calico = Plugin{Overlay: true, Policies: true, DropsInvalid: true, Published: &Published{
 	Version: calicoVersion, Prefix: "calico-", File: "calico-" + calicoVersion + ".yaml", SHA256: calicoManifest, Images: calicoImages,
 	URL:     "https://raw.githubusercontent.com/projectcalico/calico/" + calicoVersion + "/manifests/calico.yaml",
 	Objects: calicoObjects,

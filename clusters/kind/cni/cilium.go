@@ -16,7 +16,7 @@ import (
 )
 
 // cilium connects the nodes by VXLAN and enforces NetworkPolicies with eBPF programs. Without kube-proxy it does its work too.
-var cilium = Plugin{Policies: true, Flows: hubble, EBPF: true, CutsConnections: true, ReplacesProxy: true, Published: &Published{
+var cilium = Plugin{Overlay: true, Policies: true, Flows: hubble, EBPF: true, CutsConnections: true, ReplacesProxy: true, Published: &Published{
 	Version: ciliumVersion, Prefix: "cilium-", File: "cilium-" + ciliumVersion + ".tgz", SHA256: ciliumChart, Images: ciliumImages,
 	URL:     "https://helm.cilium.io/cilium-" + ciliumVersion + ".tgz",
 	Objects: ciliumObjects,

@@ -38,6 +38,8 @@ type Plugin struct {
 	Flows *FlowLog
 	// EBPF says that its programs forward packets between pods and translate Services, past netfilter and also past kube-proxy's rules.
 	EBPF bool
+	// Bridge says that the pods of a node are ports of one bridge, and Overlay that packets between nodes pass a VXLAN device.
+	Bridge, Overlay bool
 	// DropsInvalid says that its rules drop packets of pods that conntrack calls INVALID.
 	DropsInvalid bool
 	// CutsConnections says that a new policy also cuts connections that are open.

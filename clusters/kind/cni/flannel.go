@@ -22,7 +22,7 @@ import (
 // flannel connects the nodes by VXLAN, in place of routes. Its pods are on a bridge of their node. It enforces no NetworkPolicies. Flanneld
 // and its CNI plugin are built from the project's Go modules (make flannel). The objects are those of the project's manifest, with its
 // names. Source: flannel Documentation/kube-flannel.yml.
-var flannel = Plugin{Own: flannelImage, Install: installFlannel}
+var flannel = Plugin{Bridge: true, Overlay: true, Own: flannelImage, Install: installFlannel}
 
 const (
 	flannelName   = "kube-flannel"

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/google/nftables"
@@ -45,6 +46,8 @@ type Match struct {
 	SrcPort, DstPort uint16
 	// New catches only packets of conntrack state new.
 	New bool
+	// More are further expressions of the rule, in front of the queue.
+	More []expr.Any
 }
 
 // Via is the way from the rule to the queue.
@@ -68,6 +71,8 @@ type ChainSpec struct {
 	Match    Match
 	// ExceptMark, if not 0, lets packets with this mark pass: those that the hold injected.
 	ExceptMark uint32
+	// Untracked is set if those are not to be translated once more.
+	Untracked bool
 	// Queue is the number of the queue.
 	Queue uint16
 	// Via selects one way. Empty tries ViaNft, then ViaXt.
@@ -151,15 +156,21 @@ func (c *Chain) install(via Via) error {
 	c.conn.AddObj(&nftables.NamedObj{Table: t, Name: counterName, Type: nftables.ObjTypeCounter, Obj: &expr.Counter{}})
 	exprs := c.spec.Match.exprs()
 	if c.spec.ExceptMark != 0 {
-		exprs = append(exprs, nftrule.NotMarked(c.spec.ExceptMark)...)
+		exprs = append(nftrule.Marked(expr.CmpOpNeq, c.spec.ExceptMark), exprs...)
 	}
 	c.conn.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: append(exprs,
 		&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: counterName}, queueExpr(via, c.spec.Queue))})
-	if c.spec.Match.New {
+	if slices.ContainsFunc(exprs, func(e expr.Any) bool { _, state := e.(*expr.Ct); return state }) {
 		// A chain that no packet sees. Its rule keeps conntrack's hooks in the namespace when the rule above goes: were
 		// that the last one to ask for conntrack, the kernel would take the hooks away and drop what is queued.
 		keep := c.conn.AddChain(&nftables.Chain{Name: keepName, Table: t})
 		c.conn.AddRule(&nftables.Rule{Table: t, Chain: keep, Exprs: nftrule.State(expr.CtStateBitNEW)})
+	}
+	if c.spec.Untracked {
+		injected := c.conn.AddChain(&nftables.Chain{
+			Name: "injected", Table: t, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRaw,
+		})
+		c.conn.AddRule(&nftables.Rule{Table: t, Chain: injected, Exprs: append(nftrule.Marked(expr.CmpOpEq, c.spec.ExceptMark), &expr.Notrack{})})
 	}
 	if err := c.conn.Flush(); err != nil {
 		return err
@@ -195,7 +206,7 @@ func (m Match) exprs() (es []expr.Any) {
 	if m.New {
 		es = append(es, nftrule.State(expr.CtStateBitNEW)...)
 	}
-	return es
+	return append(es, m.More...)
 }
 
 // Via says which way is used.

@@ -11,6 +11,8 @@
 //	stray.go    the policy "send a copy of a segment with another sequence number behind it"
 //	reorder.go  the policy "let later segments overtake this one"
 //	fin.go      the policy "let the RST overtake the FIN"
+//	impair.go   the policies "delay", "send twice" and "corrupt"
+//	slow.go     the policy "only so many each second"
 //	hold.go     the engine: Start, Stats, Close
 //	packet.go   the few header fields that a policy needs
 //	segment.go  those of TCP, and a memory of flows
@@ -19,7 +21,7 @@
 // # What happens when something goes wrong
 //
 // A packet is never held longer than [Spec].MaxHold, whatever the policy does. A full queue passes packets on
-// (NFQA_CFG_F_FAIL_OPEN). On an orderly end nothing is dropped: the rule goes first, then what is held is accepted, then
+// (NFQA_CFG_F_FAIL_OPEN), unless [Spec].Drops is set. On an orderly end nothing is dropped: the rule goes first, then what is held is accepted, then
 // the chain goes, then the queue. When the process dies instead, the kernel drops the packets that are held at that very
 // moment and, as the rule has the bypass flag, passes all later ones; the table stays behind and does nothing.
 //

@@ -29,6 +29,13 @@ type Spec struct {
 	MaxHold time.Duration
 	// InjectMark, if not 0, allows [Inject]: injected packets have this mark, and the rule excludes it.
 	InjectMark uint32
+	// Untracked hides injected packets from conntrack, so that a copy of a translated packet is not translated once more.
+	Untracked bool
+	// Length is how many packets may wait in the queue; 0 means 4096. A full queue passes packets on, or drops them if Drops is set.
+	Length uint32
+	Drops  bool
+	// Segments is set to get packets as they are on the wire, with their checksums, and not one that stands for many (GSO).
+	Segments bool
 	// Via selects the way from the rule to the queue. Empty uses what the kernel supports.
 	Via Via
 }
@@ -117,7 +124,14 @@ func Start(ctx context.Context, spec Spec) (*Hold, error) {
 		return nil, errors.Join(fmt.Errorf("hold %q: %w", spec.Name, err), h.closeParts())
 	}
 	var err error
-	if h.queue, err = openQueue(ctx, spec.Queue, maxWaiting, readBuffer); err != nil {
+	flags := uint32(usualFlags)
+	if spec.Drops {
+		flags &^= nfqaCfgFailOpen
+	}
+	if spec.Segments {
+		flags &^= nfqaCfgGSO
+	}
+	if h.queue, err = openQueue(ctx, spec.Queue, cmp.Or(spec.Length, maxWaiting), readBuffer, flags); err != nil {
 		return fail(err)
 	}
 	if spec.InjectMark != 0 {
@@ -126,7 +140,7 @@ func Start(ctx context.Context, spec Spec) (*Hold, error) {
 		}
 	}
 	h.chain, err = InstallChain(ctx, ChainSpec{
-		Table: spec.Name, Hook: spec.Hook, Priority: spec.Priority, Match: spec.Match, ExceptMark: spec.InjectMark, Queue: spec.Queue, Via: spec.Via,
+		Table: spec.Name, Hook: spec.Hook, Priority: spec.Priority, Match: spec.Match, ExceptMark: spec.InjectMark, Untracked: spec.Untracked, Queue: spec.Queue, Via: spec.Via,
 	})
 	if err != nil {
 		return fail(err)
@@ -294,7 +308,7 @@ func (h *Hold) releaseOld(now time.Time) {
 		}
 		h.due = h.due[1:]
 	}
-	if n := h.accept(old); n > 0 {
+	if n := h.accept(nil, old); n > 0 {
 		h.count(func(s *Stats) { s.ReleasedByTimeout += uint64(n) })
 	}
 }
@@ -307,7 +321,7 @@ func (h *Hold) apply(d Decision) {
 			accepted = append(accepted, a.accept)
 			continue
 		}
-		h.accept(accepted)
+		h.accept(d.Changed, accepted)
 		accepted = nil
 		if h.inject == nil {
 			h.fail(errors.New("the policy injects, but the hold has no InjectMark"))
@@ -317,7 +331,7 @@ func (h *Hold) apply(d Decision) {
 			injected++
 		}
 	}
-	h.accept(accepted)
+	h.accept(d.Changed, accepted)
 	if d.Err != nil {
 		h.fail(d.Err)
 	}
@@ -331,8 +345,8 @@ func (h *Hold) apply(d Decision) {
 	})
 }
 
-// accept accepts held packets, and returns their number.
-func (h *Hold) accept(ids []uint32) int {
+// accept accepts held packets, some of them with another payload, and returns their number.
+func (h *Hold) accept(payloads map[uint32][]byte, ids []uint32) int {
 	var held []uint32
 	for _, id := range ids {
 		if !h.held[id] {
@@ -342,7 +356,7 @@ func (h *Hold) accept(ids []uint32) int {
 		delete(h.held, id)
 		held = append(held, id)
 	}
-	if err := h.queue.accept(held...); err != nil {
+	if err := h.queue.acceptAs(payloads, held...); err != nil {
 		h.fail(err)
 	}
 	h.count(func(s *Stats) { s.Held = uint64(len(h.held)) })
@@ -379,7 +393,7 @@ func (h *Hold) end() error {
 }
 
 func (h *Hold) releaseAll() {
-	n := h.accept(slices.Sorted(maps.Keys(h.held)))
+	n := h.accept(nil, slices.Sorted(maps.Keys(h.held)))
 	h.count(func(s *Stats) { s.ReleasedByClose += uint64(n) })
 }
 

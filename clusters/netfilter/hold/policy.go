@@ -22,6 +22,8 @@ type Policy interface {
 type Decision struct {
 	// Actions are done in this order.
 	Actions []Action
+	// Changed are new payloads of packets that Actions accepts, by their ID.
+	Changed map[uint32][]byte
 	// Groups, Singles and TimedOut (all in packets or groups of packets, see [Stats]) are added to the statistics.
 	Groups, Singles, TimedOut int
 	// Passed is the number of packets that were let through without being held, Kept that of those that are held.

@@ -37,6 +37,8 @@ const (
 	nfqnlCopyPacket = 2
 	nfqaCfgFailOpen = 1
 	nfqaCfgGSO      = 4
+	// usualFlags: a full queue passes packets on, and those that stand for many (GSO) are passed whole.
+	usualFlags = nfqaCfgFailOpen | nfqaCfgGSO
 
 	// nfAccept is NF_ACCEPT of linux/netfilter.h: go on to the next hook.
 	nfAccept = 1
@@ -103,21 +105,20 @@ type queue struct {
 	missed atomic.Uint64
 }
 
-// openQueue binds queue num in the network namespace of the calling thread, in copy-packet mode, with GSO packets passed whole
-// (NFQA_CFG_F_GSO). It fails with EBUSY or EPERM if another process has the queue. When the queue is full, packets pass.
-func openQueue(ctx context.Context, num uint16, maxWaiting uint32, readBuffer int) (*queue, error) {
+// openQueue binds queue num in the network namespace of the calling thread, in copy-packet mode. It fails with EBUSY or EPERM if another
+// process has the queue.
+func openQueue(ctx context.Context, num uint16, maxWaiting uint32, readBuffer int, flags uint32) (*queue, error) {
 	// Opened here, so that it keeps showing this namespace whichever thread reads it.
 	proc, err := os.Open("/proc/thread-self/net/netfilter/nfnetlink_queue")
 	if err != nil && !errors.Is(err, os.ErrPermission) { // readable by the first user namespace's root only
 		return nil, fmt.Errorf("queue %d: the kernel's queue counters: %w", num, err)
 	}
-	const flags = nfqaCfgFailOpen | nfqaCfgGSO
 	socket, err := nfnl.Open(ctx, nfnl.Config{
 		Name: "queue", Subsystem: unix.NFNL_SUBSYS_QUEUE, Number: num, CopyRange: wholePacket, ReadBuffer: readBuffer, Configure: nfqnlMsgConfig,
 		// The copy mode is set last: no packet is delivered before it.
 		Steps: []nfnl.Step{
 			{Name: "bind (is it taken, see /proc/net/netfilter/nfnetlink_queue?)", Attributes: []netlink.Attribute{{Type: nfqaCfgCmd, Data: []byte{nfqnlCmdBind, 0, 0, 0}}}},
-			{Name: "flags fail-open and gso", Attributes: []netlink.Attribute{{Type: nfqaCfgFlags, Data: nfnl.BE32(flags)}, {Type: nfqaCfgMask, Data: nfnl.BE32(flags)}}},
+			{Name: "flags fail-open and gso", Attributes: []netlink.Attribute{{Type: nfqaCfgFlags, Data: nfnl.BE32(flags)}, {Type: nfqaCfgMask, Data: nfnl.BE32(usualFlags)}}},
 			{Name: "queue length", Attributes: []netlink.Attribute{{Type: nfqaCfgMaxLen, Data: nfnl.BE32(maxWaiting)}}},
 			{Name: "copy mode", Attributes: []netlink.Attribute{{Type: nfqaCfgParams, Data: append(nfnl.BE32(wholePacket), nfqnlCopyPacket)}}},
 		},
@@ -163,11 +164,18 @@ func (q *queue) Receive() (Packet, error) {
 
 // accept accepts packets, in this order, in as few system calls as possible. The kernel puts each packet back within the call, one after
 // the other, so the order of verdicts is the order of packets. A refused verdict is reported by Receive.
-func (q *queue) accept(ids ...uint32) error {
+func (q *queue) accept(ids ...uint32) error { return q.acceptAs(nil, ids...) }
+
+// acceptAs accepts packets, some of them with another payload.
+func (q *queue) acceptAs(payloads map[uint32][]byte, ids ...uint32) error {
 	for part := range slices.Chunk(ids, perSend) {
 		batch := make([]netlink.Message, len(part))
 		for i, id := range part {
-			verdict, err := netlink.MarshalAttributes([]netlink.Attribute{{Type: nfqaVerdictHdr, Data: append(nfnl.BE32(nfAccept), nfnl.BE32(id)...)}})
+			attributes := []netlink.Attribute{{Type: nfqaVerdictHdr, Data: append(nfnl.BE32(nfAccept), nfnl.BE32(id)...)}}
+			if payload := payloads[id]; payload != nil {
+				attributes = append(attributes, netlink.Attribute{Type: nfqaPayload, Data: payload})
+			}
+			verdict, err := netlink.MarshalAttributes(attributes)
 			if err != nil {
 				return fmt.Errorf("queue %d: verdict for packet %d: %w", q.num, id, err)
 			}

@@ -22,7 +22,7 @@ func (l *lab) raw(maxWaiting uint32, readBuffer int, spec ChainSpec) (*queue, *C
 	l.t.Helper()
 	g := NewWithT(l.t)
 	spec.Table, spec.Queue = table, 77
-	q, err := openQueue(l.ctx, 77, maxWaiting, readBuffer)
+	q, err := openQueue(l.ctx, 77, maxWaiting, readBuffer, usualFlags)
 	g.Expect(err).NotTo(HaveOccurred())
 	c, err := InstallChain(l.ctx, spec)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -162,7 +162,7 @@ func TestAnOverrunIsSurvivedAndCounted(t *testing.T) {
 func TestCloseUnblocksAndIsIdempotent(t *testing.T) {
 	g := NewWithT(t)
 	l := newLab(t)
-	q, err := openQueue(l.ctx, 77, maxWaiting, readBuffer)
+	q, err := openQueue(l.ctx, 77, maxWaiting, readBuffer, usualFlags)
 	g.Expect(err).NotTo(HaveOccurred())
 	waiting, got := make(chan struct{}), make(chan error)
 	go func() {
@@ -174,7 +174,7 @@ func TestCloseUnblocksAndIsIdempotent(t *testing.T) {
 	g.Expect(q.Close()).To(Succeed())
 	g.Eventually(got).WithTimeout(limit).Should(Receive(MatchError(net.ErrClosed)))
 	g.Expect(q.Close()).To(Succeed())
-	again, err := openQueue(l.ctx, 77, maxWaiting, readBuffer)
+	again, err := openQueue(l.ctx, 77, maxWaiting, readBuffer, usualFlags)
 	g.Expect(err).NotTo(HaveOccurred(), "the number is free again")
 	g.Expect(again.Close()).To(Succeed())
 }

@@ -2,10 +2,12 @@
 package nftrule
 
 import (
+	"math"
 	"net/netip"
 
 	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
 )
 
 // Side is one end of a packet.
@@ -60,10 +62,72 @@ func State(bits uint32) []expr.Any {
 	}
 }
 
-// NotMarked is meta mark != MARK.
-func NotMarked(mark uint32) []expr.Any {
+// Marked is meta mark, compared with a mark.
+func Marked(op expr.CmpOp, mark uint32) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(mark)},
+		&expr.Cmp{Op: op, Register: 1, Data: binaryutil.NativeEndian.PutUint32(mark)},
+	}
+}
+
+// Mark is meta mark set mark | BIT.
+func Mark(bit uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{
+			SourceRegister: 1, DestRegister: 1, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(^bit), Xor: binaryutil.NativeEndian.PutUint32(bit),
+		},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1, SourceRegister: true},
+	}
+}
+
+// WithoutMark is meta mark & BIT == 0.
+func WithoutMark(bit uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bit), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: make([]byte, 4)},
+	}
+}
+
+// Flags is tcp flags FLAGS / MASK: of the flags in mask, exactly these are set. The protocol must have been matched before.
+func Flags(flags, mask byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{flags}},
+	}
+}
+
+// ICMP is icmp type TYPE, and icmp code CODE if there is one. The protocol must have been matched before.
+func ICMP(typeAndCode ...byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: uint32(len(typeAndCode))},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: typeAndCode},
+	}
+}
+
+// Share is numgen random mod 10000 < SHARE * 10000: so many of all packets, by chance.
+func Share(share float64) []expr.Any {
+	const of = 10000
+	return []expr.Any{
+		&expr.Numgen{Register: 1, Modulus: of, Type: unix.NFT_NG_RANDOM},
+		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
+		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: binaryutil.BigEndian.PutUint32(uint32(math.Round(share * of)))},
+	}
+}
+
+// MaxSegment is tcp option maxseg size set SIZE, or rt mtu if size is 0: it only makes the value smaller. The protocol must have been
+// matched before.
+func MaxSegment(size uint16) []expr.Any {
+	const kindMSS, offset = 2, 2
+	write := &expr.Exthdr{SourceRegister: 1, Op: expr.ExthdrOpTcpopt, Type: kindMSS, Offset: offset, Len: 2}
+	if size > 0 {
+		return []expr.Any{&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(size)}, write}
+	}
+	return []expr.Any{
+		&expr.Rt{Register: 1, Key: expr.RtTCPMSS},
+		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 2, Size: 2}, write,
 	}
 }

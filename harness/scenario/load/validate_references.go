@@ -124,7 +124,9 @@ func (v *validator) reader(path string, e scenario.ReadingExpectation, steps nam
 	if reader.Argument == "" {
 		return
 	}
-	if err := reader.CheckArgument(argument); err != nil {
+	if reader.CheckArgument == nil {
+		v.ref(at, argument, v.pods)
+	} else if err := reader.CheckArgument(argument); err != nil {
 		v.r.addAt(at, "%s", err)
 	}
 	if p, err := scenario.ParsePlace(e.On); err == nil && !slices.Contains([]string{"nodes", "node", "node-of", "pod"}, p.Kind) && v.r.has(on) {
