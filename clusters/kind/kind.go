@@ -328,6 +328,7 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	}
 	found["calico"] = offers.Offer{OK: k.cluster.Spec.CNI == "calico", Why: "the CNI is " + k.cluster.Spec.CNI}
 	says("network-policy", plugin.Policies, "enforces NetworkPolicies", "enforces no NetworkPolicy")
+	says("policies-ignored", !plugin.Policies, "enforces no NetworkPolicy", "enforces NetworkPolicies")
 	says("policy-log", plugin.Flows != nil, "logs what policies drop", "has no log of what policies drop that relapse reads")
 	says("policy-keeps-connections", plugin.Policies && !plugin.CutsConnections, "accepts established connections first", "cuts open connections, or enforces no policy")
 	says("host-local", plugin.HostLocal, "uses host-local", "does not use host-local with a range in the nodes' configuration")

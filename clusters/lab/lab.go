@@ -65,6 +65,7 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 		found[name] = images.Offer(name)
 	}
 	found["network-policy"] = offers.Offer{OK: true, Why: "the lab enforces them by rules of its own"}
+	found["policies-ignored"] = offers.Offer{Why: "the lab enforces NetworkPolicies; use --cluster kind --cni flannel"}
 	found["policy-log"] = offers.Offer{OK: found["nflog"].OK, Why: "the lab's rules log packets by NFLOG"}
 	found["policy-keeps-connections"] = offers.Offer{OK: true, Why: "the lab's rules accept established connections first"}
 	found["cni-drops-invalid"] = offers.Offer{Why: "the lab's rules do not"}

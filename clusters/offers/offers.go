@@ -25,6 +25,7 @@ var Known = map[string]string{
 	"proxy-iptables":           "kube-proxy runs in iptables mode",
 	"proxy-nftables":           "kube-proxy runs in nftables mode",
 	"network-policy":           "network policies are enforced",
+	"policies-ignored":         "there are NetworkPolicies, and the CNI plugin does not enforce them",
 	"policy-log":               "packets that network policies drop are logged, with the pod, the direction and the policy",
 	"policy-keeps-connections": "a new network policy leaves open connections alone",
 	"host-local":               "nodes give addresses to pods with the plugin host-local, from a range in their CNI configuration",
