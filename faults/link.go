@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,9 +37,12 @@ type Link struct {
 	Address string `json:"address,omitempty"`
 	// AddressOf is a pod whose address the link gets too, as if it had been given twice.
 	AddressOf string `json:"addressOf,omitempty" ref:"pod"`
+	// Announce tells the neighbours, by ARP announcements, that address or addressOf is here: they send there from then on.
+	Announce bool `json:"announce,omitempty"`
 
 	// link, setting and value are what Apply has found; an address has no setting.
 	link, setting, value string
+	announced            announcements
 }
 
 // Validate checks the settings.
@@ -54,6 +58,8 @@ func (c *Link) Validate() error {
 		return errors.New("give exactly one of mtu, mac, state, hairpin, address, addressOf")
 	case c.Which != "" && c.PortOf != "":
 		return errors.New("give which or portOf, not both")
+	case c.Announce && c.Address == "" && c.AddressOf == "":
+		return errors.New("announce needs address or addressOf")
 	case c.Hairpin != nil && c.PortOf == "":
 		return errors.New("hairpin needs portOf")
 	case c.MAC != "":
@@ -78,11 +84,9 @@ func (c *Link) Apply(_ context.Context, ns *Namespace) error {
 	c.link = link.Attrs().Name
 	switch {
 	case c.AddressOf != "":
-		c.value = ns.Addresses[c.AddressOf].String() + "/32"
-		return addAddress(ns.Scope, c.link, c.value)
+		return c.add(ns, ns.Addresses[c.AddressOf].String()+"/32")
 	case c.Address != "":
-		c.value = c.Address
-		return addAddress(ns.Scope, c.link, c.value)
+		return c.add(ns, c.Address)
 	case c.MTU != 0:
 		c.setting, c.value = undo.LinkMTU, strconv.Itoa(c.MTU)
 	case c.MAC != "":
@@ -103,6 +107,19 @@ func (c *Link) Apply(_ context.Context, ns *Namespace) error {
 		return err
 	}
 	return ns.Scope.SetLink(c.link, c.setting, c.value)
+}
+
+// add gives the link an address.
+func (c *Link) add(ns *Namespace, cidr string) error {
+	c.value = cidr
+	prefix, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return err
+	}
+	if err := addAddress(ns.Scope, c.link, cidr); err != nil || !c.Announce {
+		return err
+	}
+	return c.announced.start(ns.Scope, c.link, prefix.Addr())
 }
 
 func (c *Link) find(ns *Namespace) (netlink.Link, error) {
@@ -152,11 +169,15 @@ func survivesDown(link netlink.Link, state string) error {
 
 // Keys are its numbers.
 func (*Link) Keys() units.Keys {
-	return units.Keys{"set": {Means: "1 while the link has the setting or the address, otherwise 0", Kind: units.Share}}
+	return units.Keys{
+		"set":       {Means: "1 while the link has the setting or the address, otherwise 0", Kind: units.Share},
+		"announced": {Means: "announcements of the address that were sent"},
+	}
 }
 
 // Readings reads the link.
 func (c *Link) Readings(context.Context) (map[string]float64, error) {
+	readings := map[string]float64{"set": 0, "announced": float64(c.announced.sent.Load())}
 	has := false
 	if c.setting != "" {
 		now, err := undo.ReadLink(c.link, c.setting)
@@ -176,7 +197,7 @@ func (c *Link) Readings(context.Context) (map[string]float64, error) {
 		has = slices.ContainsFunc(addresses, func(a netlink.Addr) bool { return a.IPNet.String() == c.value })
 	}
 	if has {
-		return map[string]float64{"set": 1}, nil
+		readings["set"] = 1
 	}
-	return map[string]float64{"set": 0}, nil
+	return readings, nil
 }

@@ -1,12 +1,18 @@
 package faults
 
 import (
+	"net"
 	"net/netip"
 	"runtime"
 	"testing"
+	"time"
 
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/mdlayher/packet"
 	. "github.com/onsi/gomega"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/fingerprint"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
@@ -45,19 +51,19 @@ func TestLink(t *testing.T) {
 	ns := networkOf(t)
 	off := false
 	for name, row := range map[string]struct {
-		change Link
+		change *Link
 		// shows is a command that then prints a text.
 		shows, text string
 	}{
-		"mtu":         {Link{MTU: 1400}, "ip link show uplink0", "mtu 1400"},
-		"overlay mtu": {Link{Which: "overlay", MTU: 1300}, "ip link show overlay0", "mtu 1300"},
-		"overlay mac": {Link{Which: "overlay", MAC: "02:00:00:00:00:AA"}, "ip link show overlay0", "02:00:00:00:00:aa"},
-		"overlay":     {Link{Which: "overlay", State: "down"}, "ip link show overlay0", "state DOWN"},
-		"uplink":      {Link{State: "down"}, "ip link show uplink0", "state DOWN"},
-		"port":        {Link{PortOf: "web", State: "down"}, "ip link show port0", "state DOWN"},
-		"hairpin":     {Link{PortOf: "web", Hairpin: new(bool)}, "bridge -d link show dev port0", "hairpin off"},
-		"address":     {Link{Address: "192.168.77.99/24"}, "ip addr show uplink0", "192.168.77.99/24"},
-		"duplicate":   {Link{AddressOf: "far"}, "ip addr show uplink0", "10.244.2.2/32"},
+		"mtu":         {&Link{MTU: 1400}, "ip link show uplink0", "mtu 1400"},
+		"overlay mtu": {&Link{Which: "overlay", MTU: 1300}, "ip link show overlay0", "mtu 1300"},
+		"overlay mac": {&Link{Which: "overlay", MAC: "02:00:00:00:00:AA"}, "ip link show overlay0", "02:00:00:00:00:aa"},
+		"overlay":     {&Link{Which: "overlay", State: "down"}, "ip link show overlay0", "state DOWN"},
+		"uplink":      {&Link{State: "down"}, "ip link show uplink0", "state DOWN"},
+		"port":        {&Link{PortOf: "web", State: "down"}, "ip link show port0", "state DOWN"},
+		"hairpin":     {&Link{PortOf: "web", Hairpin: new(bool)}, "bridge -d link show dev port0", "hairpin off"},
+		"address":     {&Link{Address: "192.168.77.99/24"}, "ip addr show uplink0", "192.168.77.99/24"},
+		"duplicate":   {&Link{AddressOf: "far"}, "ip addr show uplink0", "10.244.2.2/32"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -86,6 +92,46 @@ func TestLink(t *testing.T) {
 	for _, pod := range []string{"far", "gone"} {
 		NewWithT(t).Expect((&Link{PortOf: pod, State: "down"}).Apply(t.Context(), ns)).To(MatchError(ContainSubstring("no link of node/node-1 leads to it")))
 	}
+}
+
+// TestAnnouncementsReachTheNeighbours hears them at the other end of the uplink.
+func TestAnnouncementsReachTheNeighbours(t *testing.T) {
+	if !nstest.Enter(t) {
+		return
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	g := NewWithT(t)
+	ns := networkOf(t)
+	far, err := net.InterfaceByName("switch0")
+	g.Expect(err).NotTo(HaveOccurred())
+	conn, err := packet.Listen(far, packet.Raw, unix.ETH_P_ARP, nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer conn.Close()
+	g.Expect(conn.SetDeadline(time.Now().Add(time.Minute))).To(Succeed())
+
+	var stack undo.Stack
+	ns.Scope = stack.Begin("change")
+	change := &Link{AddressOf: "far", Announce: true}
+	g.Expect(change.Apply(t.Context(), ns)).To(Succeed())
+	near, err := net.InterfaceByName("uplink0")
+	g.Expect(err).NotTo(HaveOccurred())
+	frame := make([]byte, 1500)
+	for heard := 0; heard < 2; {
+		n, _, err := conn.ReadFrom(frame)
+		g.Expect(err).NotTo(HaveOccurred())
+		arp, ok := gopacket.NewPacket(frame[:n], layers.LayerTypeEthernet, gopacket.Default).Layer(layers.LayerTypeARP).(*layers.ARP)
+		g.Expect(ok).To(BeTrue())
+		if net.IP(arp.SourceProtAddress).String() != "10.244.2.2" {
+			continue // the kernel's own
+		}
+		heard++
+		g.Expect(arp.Operation).To(BeEquivalentTo(layers.ARPRequest))
+		g.Expect(net.HardwareAddr(arp.SourceHwAddress)).To(Equal(near.HardwareAddr))
+		g.Expect(arp.DstProtAddress).To(Equal(arp.SourceProtAddress))
+	}
+	g.Expect(change.Readings(t.Context())).To(HaveKeyWithValue("announced", BeNumerically(">=", 1)))
+	g.Expect(stack.UndoAll(t.Context())).To(Succeed())
 }
 
 func take(t *testing.T) fingerprint.Fingerprint {

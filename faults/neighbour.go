@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 
@@ -28,6 +29,8 @@ type Neighbour struct {
 	// link and address are what Apply has found.
 	link    netlink.Link
 	address netip.Addr
+	// forgotten is 1 if there was an entry to forget.
+	forgotten float64
 }
 
 // Validate checks the settings.
@@ -79,12 +82,34 @@ func (c *Neighbour) Apply(_ context.Context, ns *Namespace) (err error) {
 		return fmt.Errorf("link to %s: %w", c.address, err)
 	}
 	var mac net.HardwareAddr
-	if !c.Forget {
-		if mac, err = net.ParseMAC(c.MAC); err != nil {
+	if c.Forget {
+		entry, err := c.entry()
+		if err != nil {
 			return err
 		}
+		if entry != nil {
+			c.forgotten = 1
+		}
+	} else if mac, err = net.ParseMAC(c.MAC); err != nil {
+		return err
 	}
 	return ns.Scope.SetNeighbour(c.link.Attrs().Name, c.address.String(), mac)
+}
+
+// entry is the one that there is for the address now, or nil.
+func (c *Neighbour) entry() (*netlink.Neigh, error) {
+	list, err := netlink.NeighList(c.link.Attrs().Index, netlink.FAMILY_V4)
+	if err != nil {
+		return nil, fmt.Errorf("neighbours of %s: %w", c.link.Attrs().Name, err)
+	}
+	i := slices.IndexFunc(list, func(n netlink.Neigh) bool {
+		address, _ := netip.AddrFromSlice(n.IP.To4())
+		return address == c.address
+	})
+	if i < 0 {
+		return nil, nil
+	}
+	return &list[i], nil
 }
 
 // Keys are its numbers.
@@ -92,26 +117,22 @@ func (*Neighbour) Keys() units.Keys {
 	return units.Keys{
 		"set":       {Means: "1 while the entry has the hardware address of the change, otherwise 0", Kind: units.Share},
 		"permanent": {Means: "1 while the entry is a permanent one, otherwise 0", Kind: units.Share},
+		"forgotten": {Means: "1 if there was an entry, which was deleted, otherwise 0", Kind: units.Share},
 	}
 }
 
 // Readings reads the entry.
 func (c *Neighbour) Readings(context.Context) (map[string]float64, error) {
-	readings := map[string]float64{"set": 0, "permanent": 0}
-	list, err := netlink.NeighList(c.link.Attrs().Index, netlink.FAMILY_V4)
-	if err != nil {
-		return nil, fmt.Errorf("neighbours of %s: %w", c.link.Attrs().Name, err)
+	readings := map[string]float64{"set": 0, "permanent": 0, "forgotten": c.forgotten}
+	entry, err := c.entry()
+	if err != nil || entry == nil {
+		return readings, err
 	}
-	for _, n := range list {
-		if address, _ := netip.AddrFromSlice(n.IP.To4()); address != c.address {
-			continue
-		}
-		if n.State&netlink.NUD_PERMANENT != 0 {
-			readings["permanent"] = 1
-		}
-		if mac, err := net.ParseMAC(c.MAC); err == nil && n.HardwareAddr.String() == mac.String() {
-			readings["set"] = 1
-		}
+	if entry.State&netlink.NUD_PERMANENT != 0 {
+		readings["permanent"] = 1
+	}
+	if mac, err := net.ParseMAC(c.MAC); err == nil && entry.HardwareAddr.String() == mac.String() {
+		readings["set"] = 1
 	}
 	return readings, nil
 }

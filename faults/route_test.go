@@ -59,9 +59,11 @@ func TestRoutesAndNeighbours(t *testing.T) {
 				g.Expect(nstest.Must(t, row.shows)).To(ContainSubstring(row.text))
 			}
 			g.Expect(fingerprint.Diff(before, take(t))).NotTo(BeEmpty())
-			if forget, ok := row.change.(*Neighbour); !ok || !forget.Forget {
-				g.Expect(row.change.Readings(t.Context())).To(HaveKeyWithValue("set", 1.0))
+			proof := "set"
+			if neighbour, ok := row.change.(*Neighbour); ok && neighbour.Forget {
+				proof = "forgotten"
 			}
+			g.Expect(row.change.Readings(t.Context())).To(HaveKeyWithValue(proof, 1.0))
 			if row.twice {
 				g.Expect(row.change.Apply(t.Context(), &here)).To(MatchError(Or(ContainSubstring("already"), ContainSubstring("no route"))))
 			}

@@ -81,6 +81,7 @@ var refused = map[string][][3]string{
 		{"nodes", "{mtu: 100}", "mtu: must be at least 1280"},
 		{"nodes", "{which: eth0, mtu: 1400}", `"eth0" must be one of`},
 		{"nodes", "{which: overlay, portOf: client, mtu: 1400}", "give which or portOf, not both"},
+		{"nodes", "{mtu: 1400, announce: true}", "announce needs address or addressOf"},
 		{"nodes", "{hairpin: false}", "hairpin needs portOf"},
 		{"nodes", "{portOf: other-pod, state: down}", `unknown pod "other-pod"`},
 		{"nodes", `{mac: "01:00:5e:00:00:01"}`, "is not the address of one device"},
