@@ -15,11 +15,13 @@ import (
 // Catalogue lists every reader by the name that scenarios use.
 var Catalogue = map[string]Reader{
 	"conntrack": {Read: conntrack, Reads: "connection tracking's counters, as conntrack -S prints them, and its entries", Keys: conntrackKeys, Always: true},
-	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: metricsPort, Key: metricsKey,
+	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: portAfter("metrics", "10249"), Key: metricsKey,
 		Reads: "what a program serves to Prometheus on a port of 127.0.0.1 (kube-proxy 10249, Felix 9091, Cilium 9962). A key is the name of a series, with labels if needed: drops_total{direction=\"in\"}. All series that have them are added up"},
 	"policy":   {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
 	"services": {Read: services, Reads: "what kube-proxy's rules and conntrack say of UDP Services", Keys: servicesKeys},
 	"snmp":     {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
+	"sockets": {Ask: sockets, Argument: "PORT", CheckArgument: portAfter("sockets", "80"), Key: socketsKey,
+		Reads: "how many TCP sockets with a port at one end are in which state, as ss -tan shows them. A key is a state, such as time-wait, of the socket that listens accept-queue and accept-backlog, or range-used"},
 }
 
 // Reader reads numbers at a place: closed, with numbers of its own, or open, with those that the scenario names.
