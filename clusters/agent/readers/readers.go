@@ -15,6 +15,9 @@ import (
 // Catalogue lists every reader by the name that scenarios use.
 var Catalogue = map[string]Reader{
 	"conntrack": {Read: conntrack, Reads: "connection tracking's counters, as conntrack -S prints them, and its entries", Keys: conntrackKeys, Always: true},
+	"conntrack-entries": {Ask: conntrackEntries, Argument: "PROTOCOL:PORT", Key: entriesKey,
+		CheckArgument: func(text string) error { _, err := entriesArgument(text); return err },
+		Reads:         "how many entries connection tracking has of flows to a port, such as tcp:80. A key is a state as conntrack -L shows it, such as close-wait, or all, unreplied, assured, dnat, snat"},
 	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: portAfter("metrics", "10249"), Key: metricsKey,
 		Reads: "what a program serves to Prometheus on a port of 127.0.0.1 (kube-proxy 10249, Felix 9091, Cilium 9962). A key is the name of a series, with labels if needed: drops_total{direction=\"in\"}. All series that have them are added up"},
 	"policy":   {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
