@@ -2,8 +2,11 @@ package probes_test
 
 import (
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -188,5 +191,67 @@ func TestHTTPKeepsItsConnection(t *testing.T) {
 			g.Expect(attempt(p)).NotTo(Equal(first), "another one is open")
 			g.Expect(p.Close()).To(Succeed())
 		})
+	}
+}
+
+// freezable forwards connections to an address, until it is frozen: then it keeps them open and passes nothing.
+func freezable(t *testing.T, to string) (address string, freeze func()) {
+	t.Helper()
+	g := NewWithT(t)
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { listener.Close() })
+	var mu sync.Mutex
+	var open []net.Conn
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp4", to)
+			if err != nil {
+				client.Close()
+				return
+			}
+			mu.Lock()
+			open = append(open, server)
+			mu.Unlock()
+			t.Cleanup(func() { client.Close() })
+			go func() { _, _ = io.Copy(server, client) }()
+			go func() { _, _ = io.Copy(client, server) }()
+		}
+	}()
+	return listener.Addr().String(), func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, server := range open {
+			server.Close()
+		}
+	}
+}
+
+func TestAPingEndsAConnectionThatIsDead(t *testing.T) {
+	g := NewWithT(t)
+	server := strings.TrimPrefix(named(t, func(*http.Request) bool { return false }), "http://")
+	for _, ping := range []units.Duration{0, units.Duration(50 * time.Millisecond)} {
+		address, freeze := freezable(t, server)
+		p := &probes.HTTP{URL: "http://" + address, Method: http.MethodPost, Kept: true, HTTP2: true, Ping: ping}
+		first, err := p.Attempt(bounded(t), 0)
+		g.Expect(err).NotTo(HaveOccurred())
+		freeze()
+		if ping > 0 {
+			_, err = p.Attempt(bounded(t), 1)
+			g.Expect(err).To(HaveOccurred(), "the ping has no answer")
+			third, err := p.Attempt(bounded(t), 2)
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(third.Ports).NotTo(Equal(first.Ports))
+		} else {
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			_, err = p.Attempt(ctx, 1)
+			cancel()
+			g.Expect(err).To(MatchError(context.DeadlineExceeded), "who does not ping, waits")
+		}
+		g.Expect(p.Close()).To(Succeed())
 	}
 }
