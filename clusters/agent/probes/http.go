@@ -35,6 +35,9 @@ type HTTP struct {
 	// Kept makes all attempts use one connection, which is opened again when it broke or the server closed it, as clients with a pool do. An
 	// attempt that times out breaks it over HTTP/1.1, not over HTTP/2. Over HTTP/1.1, attempts at the same time wait for each other.
 	Kept bool `json:"kept,omitempty"`
+	// RoundRobin keeps a connection to each address of the host's name and uses them in turn, as clients do that balance by themselves. It
+	// needs kept, and a name with several addresses, such as a headless Service's. Default: the first address that answers.
+	RoundRobin bool `json:"roundRobin,omitempty"`
 	// HTTP2 speaks HTTP/2 without encryption, as gRPC does; attempts at the same time share the connection.
 	HTTP2 bool `json:"http2,omitempty"`
 	// Ping is after how long without an answer an HTTP/2 connection is tested by a ping, and closed if no answer comes for as long again.
@@ -68,6 +71,9 @@ func (p *HTTP) Validate() error {
 	}
 	if p.Warm && p.Kept {
 		return errors.New("warm is a request over another connection: with kept there is none")
+	}
+	if p.RoundRobin && !p.Kept {
+		return errors.New("roundRobin uses connections in turn that are kept: it needs kept: true")
 	}
 	if p.Ping > 0 && !p.HTTP2 {
 		return errors.New("ping is one of HTTP/2: it needs http2: true")
@@ -144,7 +150,11 @@ func (p *HTTP) request(ctx context.Context, outcome *Outcome) (seen string, err 
 	if err != nil {
 		return "", err
 	}
-	response, err := p.transport().RoundTrip(outcome.trace(request))
+	transport, err := p.transport(ctx, request.URL.Hostname())
+	if err != nil {
+		return "", err
+	}
+	response, err := transport.RoundTrip(outcome.trace(request))
 	if err != nil {
 		return "", err
 	}
