@@ -38,11 +38,20 @@ Programs of pods and probes:
   relapse-agent lookup NAME [ipv4]
                                print as JSON the addresses (with ipv4: only IPv4)
                                that the C library finds for a name, and its time
-  relapse-agent server ADDRESS [udp [silent]]
-                               echo what is sent over TCP, with udp also
-                               datagrams; with silent, datagrams get no answer
-  relapse-agent http ADDRESS [idle-timeout=DURATION] [h2c]
-                               HTTP server; /bytes?n=N answers with N bytes
+  relapse-agent server ADDRESS [udp [silent]] [delay=DURATION] [LISTEN]
+                               echo what is sent over TCP, with delay late, with
+                               udp also datagrams; with silent, datagrams get no
+                               answer
+  relapse-agent http ADDRESS [idle-timeout=DURATION] [max-age=DURATION]
+                     [work=DURATION [queue=N]] [h2c] [LISTEN]
+                               HTTP server; /bytes?n=N answers with N bytes. The
+                               header X-Served-By is the pod's name; max-age
+                               limits the age of a connection; with work, it
+                               works so long on a request, on one at a time, and
+                               answers 503 while N wait
+                               LISTEN is backlog=N, how many connections may
+                               wait, and accept-every=DURATION, the time from
+                               one accepted connection to the next
   relapse-agent pause          do nothing
 
 On the nodes of a real cluster, in a container that sees all processes of its node:

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"os/signal"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // echoServer sends back what it receives.
@@ -15,6 +17,9 @@ type echoServer struct {
 	address string
 	// udp also serves datagrams. Silent reads them without an answer.
 	udp, silent bool
+	// delay is how long the server waits before it sends back what came over TCP.
+	delay time.Duration
+	listening
 }
 
 func parseServer(args []string) (echoServer, error) {
@@ -23,13 +28,22 @@ func parseServer(args []string) (echoServer, error) {
 	}
 	s := echoServer{address: args[0]}
 	for _, arg := range args[1:] {
+		name, value, _ := strings.Cut(arg, "=")
+		known, err := s.option(name, value)
 		switch {
+		case err != nil:
+			return s, fmt.Errorf("server: %s: %w", arg, err)
+		case known:
+		case name == "delay":
+			if s.delay, err = time.ParseDuration(value); err != nil {
+				return s, fmt.Errorf("server: %s: %w", arg, err)
+			}
 		case arg == "udp":
 			s.udp = true
 		case arg == "silent" && s.udp:
 			s.silent = true
 		default:
-			return s, fmt.Errorf("server: unknown argument %q: must be udp, or udp silent", arg)
+			return s, fmt.Errorf("server: unknown argument %q: must be udp, udp silent, delay=DURATION, backlog=N or accept-every=DURATION", arg)
 		}
 	}
 	return s, nil
@@ -39,16 +53,15 @@ func parseServer(args []string) (echoServer, error) {
 func (s echoServer) serve(ctx context.Context) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	config := &net.ListenConfig{}
 	if s.udp {
-		packets, err := config.ListenPacket(ctx, "udp", s.address)
+		packets, err := (&net.ListenConfig{}).ListenPacket(ctx, "udp", s.address)
 		if err != nil {
 			return fmt.Errorf("server: %w", err)
 		}
 		defer packets.Close()
 		go s.datagrams(packets)
 	}
-	listener, err := config.Listen(ctx, "tcp", s.address)
+	listener, err := s.listen(ctx, s.address)
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
@@ -66,7 +79,7 @@ func (s echoServer) serve(ctx context.Context) error {
 			defer conn.Close()
 			// Bare readers and writers keep io.Copy from splicing, which needs two more files per connection.
 			// A client that disconnects is not an error of the server.
-			_, _ = io.CopyBuffer(struct{ io.Writer }{conn}, struct{ io.Reader }{conn}, make([]byte, 4<<10))
+			_, _ = io.CopyBuffer(delayed{conn, s.delay}, struct{ io.Reader }{conn}, make([]byte, 4<<10))
 		}()
 	}
 }
@@ -84,4 +97,17 @@ func (s echoServer) datagrams(packets net.PacketConn) {
 			_, _ = packets.WriteTo(buffer[:n], from)
 		}
 	}
+}
+
+// delayed writes after a pause, in which the client may have closed its side.
+type delayed struct {
+	io.Writer
+	by time.Duration
+}
+
+func (d delayed) Write(b []byte) (int, error) {
+	if d.by > 0 {
+		<-time.After(d.by)
+	}
+	return d.Writer.Write(b)
 }

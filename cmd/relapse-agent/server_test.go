@@ -13,7 +13,10 @@ func TestArgumentsOfServer(t *testing.T) {
 	g.Expect(parseServer([]string{":80"})).To(Equal(echoServer{address: ":80"}))
 	g.Expect(parseServer([]string{":80", "udp"})).To(Equal(echoServer{address: ":80", udp: true}))
 	g.Expect(parseServer([]string{":80", "udp", "silent"})).To(Equal(echoServer{address: ":80", udp: true, silent: true}))
-	for _, wrong := range [][]string{nil, {":80", "silent"}, {":80", "tcp"}} {
+	g.Expect(parseServer([]string{":80", "backlog=4", "accept-every=50ms", "delay=2s"})).To(Equal(echoServer{
+		address: ":80", delay: 2 * time.Second, listening: listening{backlog: 4, acceptEvery: 50 * time.Millisecond},
+	}))
+	for _, wrong := range [][]string{nil, {":80", "silent"}, {":80", "tcp"}, {":80", "backlog"}, {":80", "backlog=0"}, {":80", "delay=2"}} {
 		_, err := parseServer(wrong)
 		g.Expect(err).To(HaveOccurred(), "%q", wrong)
 	}

@@ -164,6 +164,30 @@ func TestProbeCheck(t *testing.T) {
 	}
 }
 
+func TestBusiest(t *testing.T) {
+	var w detect.Window
+	for _, by := range []string{"web-1", "web-2", "web-1", "", "web-3"} {
+		w.Samples = append(w.Samples, history.Sample{Probe: "get", By: by})
+	}
+	w.Samples = append(w.Samples, history.Sample{Probe: "get", By: "web-2", Error: "status 503"}, history.Sample{Probe: "mute"})
+	half := units.Percent(0.5)
+	bound := &units.PercentRange{Max: &half}
+	want := detect.Check{What: "get: at most 50% of the answers come from one pod", Seen: "2 of 4 answers came from one pod of 3", OK: true}
+	got := detect.ProbeCheck(scenario.ProbeExpectation{Probe: "get", Busiest: bound}, w)
+	if len(got) != 1 || got[0].What != want.What || got[0].Seen != want.Seen || !got[0].OK {
+		t.Errorf("%+v\nwant %+v", got, want)
+	}
+	for range 2 {
+		w.Samples = append(w.Samples, history.Sample{Probe: "get", By: "web-2", Lane: "another"})
+	}
+	if got := detect.ProbeCheck(scenario.ProbeExpectation{Probe: "get", Busiest: bound}, w); got[0].Seen != "4 of 6 answers came from one pod of 3" {
+		t.Errorf("%+v", got)
+	}
+	if got := detect.ProbeCheck(scenario.ProbeExpectation{Probe: "mute", Busiest: bound}, w); len(got) != 1 || got[0].OK || !got[0].Blind {
+		t.Errorf("nobody says who answered: %+v", got)
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	for _, test := range []struct {
 		n       int

@@ -7,4 +7,5 @@ var Catalogue = map[string]func() any{
 	"kernel-log": func() any { return &KernelLog{} },
 	"latency":    func() any { return &Latency{} },
 	"log":        func() any { return &Log{} },
+	"spread":     func() any { return &Spread{} },
 }

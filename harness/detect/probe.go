@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -89,6 +90,9 @@ func ProbeCheck(exp scenario.ProbeExpectation, w Window) []Check {
 	if exp.Failed != nil {
 		checks = append(checks, failed(exp, sum))
 	}
+	if exp.Busiest != nil {
+		checks = append(checks, busiest(exp, w.Probe(exp.Probe)))
+	}
 	for _, b := range []struct {
 		name, fact string
 		bound      *units.DurationRange
@@ -127,4 +131,40 @@ func failed(exp scenario.ProbeExpectation, sum Summary) Check {
 		check.Because = exp.Failed.String() + " expected"
 	}
 	return check
+}
+
+// busiest checks the share of the answers of the pod that gave most of them.
+func busiest(exp scenario.ProbeExpectation, samples []history.Sample) Check {
+	most, all, text := spread(samples)
+	share := float64(most) / float64(max(all, 1))
+	return Check{
+		What: fmt.Sprintf("%s: %s of the answers come from one pod", exp.Probe, exp.Busiest),
+		Seen: text, OK: all > 0 && exp.Busiest.Contains(share), Blind: all == 0, Number: share,
+		Fact: "was answered by: " + text, Because: exp.Busiest.String() + " expected",
+	}
+}
+
+// spread is how many answers came from the busiest pod, and how many say from whom they came. Lanes have pods of their own: the busiest of
+// each counts.
+func spread(samples []history.Sample) (most, all int, text string) {
+	answers := map[string]map[string]int{}
+	for _, s := range samples {
+		if s.By == "" || s.Error != "" {
+			continue
+		}
+		if answers[s.Lane] == nil {
+			answers[s.Lane] = map[string]int{}
+		}
+		answers[s.Lane][s.By]++
+		all++
+	}
+	if all == 0 {
+		return 0, 0, "no answer says from whom it came"
+	}
+	pods := 0
+	for _, lane := range answers {
+		most += slices.Max(slices.Collect(maps.Values(lane)))
+		pods = max(pods, len(lane))
+	}
+	return most, all, fmt.Sprintf("%d of %d answers came from one pod of %d", most, all, pods)
 }

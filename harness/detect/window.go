@@ -19,9 +19,13 @@ func WindowOf(events []history.Event, lane, phase, probe string, proof []scenari
 		}
 		switch {
 		case e.Kind == history.KindSample && e.Sample != nil && e.Sample.Probe == probe:
-			attempts = append(attempts, attempt{*e.Sample, e.T, map[string]bool{}})
+			one := attempt{*e.Sample, e.T, map[string]bool{}}
+			one.Lane = lane
+			attempts = append(attempts, one)
 		case e.Kind == history.KindSample && e.Sample != nil:
-			w.Samples = append(w.Samples, *e.Sample)
+			sample := *e.Sample
+			sample.Lane = lane
+			w.Samples = append(w.Samples, sample)
 		case e.Kind == history.KindMet && e.Met != nil:
 			met[e.Met.ID] = append(met[e.Met.ID], e.Met.Flows...)
 		case e.Kind == history.KindReading && e.Reading != nil:

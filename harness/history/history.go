@@ -79,6 +79,10 @@ type Sample struct {
 	Detail string `json:"detail,omitempty"`
 	// Ports are the first and the last of the source ports that the attempt used, if they are known.
 	Ports []int `json:"ports,omitempty"`
+	// By is the pod that answered, if it said so.
+	By string `json:"by,omitempty"`
+	// Lane is the event's, where attempts of several lanes are looked at together: each has pods of its own.
+	Lane string `json:"-"`
 }
 
 // Met is what a change did to single flows.

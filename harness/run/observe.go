@@ -212,7 +212,7 @@ func (l *lane) sampleAll(ctx context.Context, counts []int) error {
 
 func (l *lane) sample(ctx context.Context, probe scenario.Probe, first, attempts int) (made int, err error) {
 	return l.eachSample(ctx, probe, first, attempts, func(s probes.Sample) {
-		sample := &history.Sample{Probe: probe.ID, Start: l.history.Since(s.Start), Took: s.Took.Seconds(), Error: s.Error, Detail: s.Seen}
+		sample := &history.Sample{Probe: probe.ID, Start: l.history.Since(s.Start), Took: s.Took.Seconds(), Error: s.Error, Detail: s.Seen, By: s.By}
 		if s.Ports[0] > 0 {
 			sample.Ports = []int{int(s.Ports[0]), int(s.Ports[1])}
 		}

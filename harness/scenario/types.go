@@ -138,6 +138,8 @@ type ProbeExpectation struct {
 	P99 *units.DurationRange `json:"p99,omitempty"`
 	// Slowest is the longest attempt.
 	Slowest *units.DurationRange `json:"slowest,omitempty"`
+	// Busiest is the share of the answers that came from the pod that gave most of them. It is for probes that know which pod answered.
+	Busiest *units.PercentRange `json:"busiest,omitempty"`
 }
 
 // Symptom is the failure as a user notices it.

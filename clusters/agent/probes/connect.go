@@ -12,10 +12,13 @@ type Connect struct {
 	// To is host:port.
 	To string `json:"to"`
 	// SourcePort, if given, is the first of 10000 source ports, one for each attempt: two probes with the same sourcePort use the same ports
-	// at the same time. Default: the kernel's own choice.
+	// at the same time. Default: a port from 60001, each time another one.
 	SourcePort int `json:"sourcePort,omitempty" jsonschema:"minimum=1024,maximum=55000"`
 	// Denied is for what must not be reachable: an attempt fails if the connection opens, and is well if it does not.
 	Denied bool `json:"denied,omitempty"`
+	// Ephemeral leaves the choice of the source port to the kernel, which takes one from net.ipv4.ip_local_port_range as for most programs.
+	// It is for failures that come from this choice.
+	Ephemeral bool `json:"ephemeral,omitempty"`
 }
 
 // errOpened is the failure of what must not be reachable.
@@ -23,6 +26,9 @@ var errOpened = errors.New("the connection opened")
 
 // Validate checks the form of the address.
 func (p *Connect) Validate() error {
+	if p.Ephemeral && p.SourcePort > 0 {
+		return errors.New("sourcePort and ephemeral: give one of them")
+	}
 	return hostPort(p.To)
 }
 
@@ -30,6 +36,9 @@ func (p *Connect) Validate() error {
 func (p *Connect) Attempt(ctx context.Context, number int) (Outcome, error) {
 	dialer := dialer()
 	var outcome Outcome
+	if p.Ephemeral {
+		dialer.ControlContext = nil
+	}
 	if p.SourcePort > 0 {
 		port := ownPort(p.SourcePort, number)
 		dialer.LocalAddr = &net.TCPAddr{Port: port}

@@ -16,7 +16,8 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent/units"
 )
 
-// HTTP makes a request on a new connection. It fails on an error, and on a status that is not expected. A redirect is not followed.
+// HTTP makes a request, on a new connection unless kept is set. It fails on an error, and on a status that is not expected. A redirect is
+// not followed. Which pod answered, the probe knows from programs of the image relapse.
 type HTTP struct {
 	// URL to ask for.
 	URL string `json:"url"`
@@ -31,10 +32,25 @@ type HTTP struct {
 	// Idle is the pause between the two requests. Attempts with a warm request run one after the other, so that none uses another's
 	// connection; every should be longer than this.
 	Idle units.Duration `json:"idle,omitempty"`
+	// Kept makes all attempts use one connection, which is opened again when it broke or the server closed it, as clients with a pool do. An
+	// attempt that times out breaks it over HTTP/1.1, not over HTTP/2. Over HTTP/1.1, attempts at the same time wait for each other.
+	Kept bool `json:"kept,omitempty"`
+	// RoundRobin keeps a connection to each address of the host's name and uses them in turn, as clients do that balance by themselves. It
+	// needs kept, and a name with several addresses, such as a headless Service's. Default: the first address that answers.
+	RoundRobin bool `json:"roundRobin,omitempty"`
+	// HTTP2 speaks HTTP/2 without encryption, as gRPC does; attempts at the same time share the connection.
+	HTTP2 bool `json:"http2,omitempty"`
+	// Ping is after how long without an answer an HTTP/2 connection is tested by a ping, and closed if no answer comes for as long again.
+	// Default: never.
+	Ping units.Duration `json:"ping,omitempty"`
 
 	// alone is locked by an attempt with a warm request.
 	alone sync.Mutex
+	kept  keptHTTP
 }
+
+// ServedBy is the header in which a pod says its name.
+const ServedBy = "X-Served-By"
 
 // Validate refuses invalid URLs and settings.
 func (p *HTTP) Validate() error {
@@ -52,6 +68,15 @@ func (p *HTTP) Validate() error {
 	}
 	if p.Idle > 0 && !p.Warm {
 		return errors.New("idle is the pause after the warm request: it needs warm: true")
+	}
+	if p.Warm && p.Kept {
+		return errors.New("warm is a request over another connection: with kept there is none")
+	}
+	if p.RoundRobin && !p.Kept {
+		return errors.New("roundRobin uses connections in turn that are kept: it needs kept: true")
+	}
+	if p.Ping > 0 && !p.HTTP2 {
+		return errors.New("ping is one of HTTP/2: it needs http2: true")
 	}
 	return nil
 }
@@ -125,14 +150,19 @@ func (p *HTTP) request(ctx context.Context, outcome *Outcome) (seen string, err 
 	if err != nil {
 		return "", err
 	}
-	// A separate transport without keep-alive: the connection is new and is closed after the request.
-	dialer := dialer()
-	response, err := (&http.Transport{DisableKeepAlives: true, DialContext: dialer.DialContext}).RoundTrip(outcome.trace(request))
+	transport, err := p.transport(ctx, request.URL.Hostname())
+	if err != nil {
+		return "", err
+	}
+	response, err := transport.RoundTrip(outcome.trace(request))
 	if err != nil {
 		return "", err
 	}
 	defer response.Body.Close()
-	seen = response.Status
+	if p.Kept {
+		p.kept.used(outcome.Ports[0])
+	}
+	seen, outcome.By = response.Status, response.Header.Get(ServedBy)
 	if server := response.Header.Get("Server"); server != "" {
 		seen += " from " + server
 	}
@@ -154,6 +184,3 @@ func (o *Outcome) trace(request *http.Request) *http.Request {
 func (p *HTTP) expected(status int) bool {
 	return slices.Contains(p.Status, status) || len(p.Status) == 0 && status/100 == 2
 }
-
-// Close has nothing to close.
-func (p *HTTP) Close() error { return nil }

@@ -25,6 +25,7 @@ var Catalogue = map[string]func() any{
 	"echo":     func() any { return &Echo{} },
 	"http":     func() any { return &HTTP{} },
 	"lookup":   func() any { return &Lookup{} },
+	"session":  func() any { return &Session{} },
 }
 
 // Probe makes attempts. It may keep state from attempt to attempt, such as a connection.
@@ -43,6 +44,8 @@ type Outcome struct {
 	Took time.Duration
 	// Ports are the first and the last of the source ports that the attempt uses, or 0 if they are not known.
 	Ports [2]uint16
+	// By is the pod that answered, if it says so.
+	By string
 }
 
 // from notes the source port of the attempt's only connection.
@@ -70,7 +73,7 @@ type Series interface {
 // Renewable is a probe that keeps state between attempts, which a restarted program would not have.
 type Renewable interface {
 	Probe
-	// Renewed returns a probe with the same settings and no state.
+	// Renewed returns a probe with the same settings and no state, or nil if its settings are such that it keeps none.
 	Renewed() Probe
 	// Port is the source port of the socket that it keeps, or 0 while it has none.
 	Port() uint16
@@ -102,6 +105,8 @@ type Sample struct {
 	Error      string
 	// Ports are the first and the last of the source ports that the attempt used, or 0.
 	Ports [2]uint16
+	// By is the pod that answered, if it says so.
+	By string
 }
 
 // Operations on probes. If SampleProbe is cancelled, it starts no more attempts, and waits for those that have started.
@@ -157,10 +162,13 @@ func (s *Server) Renew(id string) (back func() error, err error) {
 		return nil, fmt.Errorf("probe %s is not open here", id)
 	}
 	renewable, ok := former.(Renewable)
-	if !ok {
+	var renewed Probe
+	if ok {
+		renewed = renewable.Renewed()
+	}
+	if renewed == nil {
 		return nil, fmt.Errorf("probe %s keeps no state between attempts", id)
 	}
-	renewed := renewable.Renewed()
 	s.open[id] = renewed
 	return func() error {
 		s.mu.Lock()
@@ -231,7 +239,7 @@ func attempt(ctx context.Context, probe Probe, number int, timeout time.Duration
 	outcome, err := try(ctx)
 	sample.End = time.Now()
 	sample.Took = cmp.Or(outcome.Took, sample.End.Sub(sample.Start))
-	sample.Seen, sample.Ports = short(outcome.Seen), outcome.Ports
+	sample.Seen, sample.Ports, sample.By = short(outcome.Seen), outcome.Ports, short(outcome.By)
 	if err != nil {
 		sample.Error = short(err.Error())
 	}

@@ -33,6 +33,8 @@ func TestAConnectBesideLookupsDoesNotUseTheirFewPorts(t *testing.T) {
 	// Without that, one connection has the only port, and the next gets none.
 	g.Expect(connect.Attempt(t.Context(), 0)).To(HaveField("Ports", [2]uint16{10000, 10000}))
 	g.Expect(connect.Attempt(t.Context(), 0)).Error().To(MatchError(syscall.EADDRNOTAVAIL))
+	ephemeral := &Connect{To: connect.To, Ephemeral: true}
+	g.Expect(attempt(withPorts(t.Context(), &ports), ephemeral, 0, 5*time.Second).Error).To(ContainSubstring("cannot assign requested address"))
 	g.Expect(end()).To(Succeed())
 }
 

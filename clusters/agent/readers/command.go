@@ -14,8 +14,8 @@ import (
 // Documented lists the read-only commands that documents recommend, and whose output scenarios may keep as evidence. The key of sysctl is one
 // under net.
 var Documented = []string{
-	"conntrack -S", "conntrack -C", "conntrack -L -p udp", "nft list ruleset", "iptables-save -c", "ip route", "ip -s link", "ip -d link", "bridge -d link",
-	"bridge fdb", "ip neigh", "ss -s",
+	"conntrack -S", "conntrack -C", "conntrack -L -p tcp", "conntrack -L -p udp", "nft list ruleset", "iptables-save -c", "ip route", "ip -s link", "ip -d link",
+	"bridge -d link", "bridge fdb", "ip neigh", "ss -s", "ss -tan",
 	"cat /etc/resolv.conf", sysctlKey,
 }
 

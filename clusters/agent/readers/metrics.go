@@ -56,12 +56,14 @@ func metricsKey(text string) (units.Key, error) {
 	return key, err
 }
 
-// metricsPort checks the part of the reader's name after the slash.
-func metricsPort(text string) error {
-	if port, err := strconv.ParseUint(text, 10, 16); err != nil || port == 0 || text != strconv.FormatUint(port, 10) {
-		return fmt.Errorf("metrics/%s: the port must be 1 to 65535, as in metrics/10249", text)
+// portAfter checks the part of a reader's name after the slash.
+func portAfter(reader, example string) func(string) error {
+	return func(text string) error {
+		if port, err := strconv.ParseUint(text, 10, 16); err != nil || port == 0 || text != strconv.FormatUint(port, 10) {
+			return fmt.Errorf("%s/%s: the port must be 1 to 65535, as in %s/%s", reader, text, reader, example)
+		}
+		return nil
 	}
-	return nil
 }
 
 // series is what is added up: all samples of a name whose labels are these, and perhaps more.

@@ -74,7 +74,7 @@ func TestSeries(t *testing.T) {
 		g.Expect(err).To(MatchError(ContainSubstring("is not a series")), text)
 	}
 	for _, text := range []string{"", "0", "-1", "65536", "PORT", "010", "9962/x"} {
-		g.Expect(metricsPort(text)).NotTo(Succeed(), text)
+		g.Expect(portAfter("metrics", "10249")(text)).NotTo(Succeed(), text)
 	}
-	g.Expect(metricsPort("9962")).To(Succeed())
+	g.Expect(portAfter("metrics", "10249")("9962")).To(Succeed())
 }

@@ -16,8 +16,11 @@ import (
 // Catalogue lists every reader by the name that scenarios use.
 var Catalogue = map[string]Reader{
 	"conntrack": {Read: conntrack, Reads: "connection tracking's counters, as conntrack -S prints them, and its entries", Keys: conntrackKeys, Always: true},
-	"links":     {Read: links, Reads: "what ip -d -s link and bridge -d link print", Keys: linksKeys},
-	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: metricsPort, Key: metricsKey,
+	"conntrack-entries": {Ask: conntrackEntries, Argument: "PROTOCOL:PORT", Key: entriesKey,
+		CheckArgument: func(text string) error { _, err := entriesArgument(text); return err },
+		Reads:         "how many entries connection tracking has of flows to a port, such as tcp:80. A key is a state as conntrack -L shows it, such as close-wait, or all, unreplied, assured, dnat, snat"},
+	"links": {Read: links, Reads: "what ip -d -s link and bridge -d link print", Keys: linksKeys},
+	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: portAfter("metrics", "10249"), Key: metricsKey,
 		Reads: "what a program serves to Prometheus on a port of 127.0.0.1 (kube-proxy 10249, Felix 9091, Cilium 9962). A key is the name of a series, with labels if needed: drops_total{direction=\"in\"}. All series that have them are added up"},
 	"neighbours": {Read: neighbours, Reads: "the neighbour table for IPv4, as ip neigh prints it", Keys: neighboursKeys},
 	"nfqueue":    {Read: nfqueue, Reads: "the queues on which packets wait for programs in user space (NFQUEUE), all together", Keys: nfqueueKeys},
@@ -26,9 +29,11 @@ var Catalogue = map[string]Reader{
 		Reads: "the IPv4 route of the main table that leads to a pod, as ip route get finds it"},
 	"services": {Ask: services, Argument: "ADDRESS", CheckArgument: serviceAddress, Keys: servicesKeys,
 		Reads: "what kube-proxy's rules and conntrack say of the UDP ports of a Service"},
+	"snmp": {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
+	"sockets": {Ask: sockets, Argument: "PORT", CheckArgument: portAfter("sockets", "80"), Key: socketsKey,
+		Reads: "how many TCP sockets with a port at one end are in which state, as ss -tan shows them. A key is a state, such as time-wait, of the socket that listens accept-queue and accept-backlog, or range-used"},
 	"sysctl": {Ask: sysctl, Argument: "KEY", CheckArgument: sysctlArgument, Keys: sysctlKeys,
 		Reads: "a kernel setting of the namespace, such as sysctl/net.ipv4.ip_forward"},
-	"snmp": {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
 }
 
 // Reader reads numbers at a place. An open reader has an argument; if it has no Keys, the scenario names the numbers too.

@@ -232,6 +232,9 @@ func probeText(e scenario.ProbeExpectation) string {
 			parts = append(parts, b.name+" "+b.bound.String())
 		}
 	}
+	if e.Busiest != nil {
+		parts = append(parts, e.Busiest.String()+" of the answers from one pod")
+	}
 	return e.Probe + ": " + strings.Join(parts, ", ")
 }
 

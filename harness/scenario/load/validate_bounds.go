@@ -70,7 +70,7 @@ func checkRange[T cmp.Ordered](v *validator, path string, low, high *T, r any) b
 // bounded checks that an expectation of a probe expects something. What is healthy says how many attempts fail: else a cure with which
 // all of them fail quickly would do.
 func (v *validator) bounded(path string) {
-	bounds := []string{"count", "failed", "fastest", "p50", "p99", "slowest"}
+	bounds := []string{"count", "failed", "fastest", "p50", "p99", "slowest", "busiest"}
 	list, _, _ := strings.Cut(path[strings.LastIndexByte(path, '.')+1:], "[")
 	switch {
 	case !slices.ContainsFunc(bounds, func(bound string) bool { return v.r.has(join(path, bound)) }):
