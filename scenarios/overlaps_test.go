@@ -98,7 +98,7 @@ func mustFire(d scenario.Detector, r recording) bool {
 func decideOn(d scenario.Detector, r recording, own bool) detect.Result {
 	w := r.window()
 	if !own {
-		watched := (&scenario.Scenario{Detection: []scenario.Detector{d}}).Watched()
+		watched := (&scenario.Scenario{Detection: []scenario.Detector{d}}).Watched(nil)
 		for i, c := range w.Counters {
 			for _, look := range watched {
 				if strings.HasPrefix(c.On, "node/") && strings.HasPrefix(look.On, "node") {

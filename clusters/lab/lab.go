@@ -69,6 +69,7 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	found["policy-keeps-connections"] = offers.Offer{OK: true, Why: "the lab's rules accept established connections first"}
 	found["cni-drops-invalid"] = offers.Offer{Why: "the lab's rules do not"}
 	maps.Copy(found, offers.Path(false))
+	found["coredns-pods"] = offers.Offer{OK: true, Why: "every pod of the lab has an agent"}
 	found["host-local"] = offers.Offer{Why: "the lab gives addresses itself; use --cluster kind"}
 	found["kubernetes"] = offers.Offer{Why: "the lab has no API server; use --cluster kind"}
 	return found, nil
@@ -120,7 +121,7 @@ func (l *Lab) Differences() []string {
 	return []string{
 		"There is no API server, scheduler or kubelet: the lab computes endpoints itself and tells kube-proxy and CoreDNS the result.",
 		"kube-proxy's proxier code runs as a process in each node's network namespace, without kube-proxy's own command, health or metrics ports; its synchronization is not delayed.",
-		"CoreDNS has the plugins of kubeadm's Corefile except health, ready and prometheus; a stand-in for the API server runs in its pod.",
+		"CoreDNS has the plugins of kubeadm's Corefile except health, ready and reload; a stand-in for the API server runs in its pod. If CoreDNS ends, it is started anew a second later, and its endpoints stay meanwhile.",
 		"Pods are network, mount, process and host-name namespaces without images or cgroups; their program is relapse's own, or the machine's nginx, HAProxy, Envoy or Node.js.",
 		"All nodes share this machine's kernel, so nf_conntrack_max, the conntrack hash table and neighbour limits are common to them, as on kind.",
 		"Network policies are compiled by relapse and enforced by nftables rules of its own where a node forwards packets, after kube-proxy's DNAT, as CNI plugins on iptables do; packets of connections that are open pass.",

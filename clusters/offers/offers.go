@@ -26,6 +26,7 @@ var Known = map[string]string{
 	"network-policy":           "network policies are enforced",
 	"policy-log":               "packets that network policies drop are logged, with the pod, the direction and the policy",
 	"policy-keeps-connections": "a new network policy leaves open connections alone",
+	"coredns-pods":             "CoreDNS's pods are places (pod/coredns), and their logs are read",
 	"host-local":               "nodes give addresses to pods with the plugin host-local, from a range in their CNI configuration",
 	"pod-netfilter":            "packets between pods pass netfilter and connection tracking on their nodes",
 	"cni-drops-invalid":        "the rules of the CNI drop INVALID packets of pods (Calico)",
