@@ -58,7 +58,7 @@ var saidLines = map[string]struct {
 	"coredns, a forced loop warning": {"coredns", `[WARNING] plugin/loop: Loop (127.0.0.1:42719 -> :53) detected for zone "."`, "", nil},
 	"coredns, answer": {"coredns",
 		`[INFO] 10.244.1.3:35201 - 9042 "A IN example.com.corp.example. udp 46 false 512" NOERROR qr,aa,rd 80 0.000152s`,
-		"answer", map[string]string{"client": "10.244.1.3", "type": "A", "name": "example.com.corp.example.", "transport": "udp", "rcode": "NOERROR"}},
+		"answer", map[string]string{"client": "10.244.1.3", "type": "A", "name": "example.com.corp.example.", "domain": "corp.example.", "transport": "udp", "rcode": "NOERROR"}},
 	"coredns, a reload": {"coredns", `[INFO] plugin/reload: Running configuration SHA512 = 591cf328`, "", nil},
 	"one program's words from another": {"haproxy",
 		`[2026-11-21T07:30:10.734Z] "POST / HTTP/1.1" 503 UC 0 95 1 - "-" "-" "5f1b" "10.96.0.91" "10.96.0.90:80"`, "", nil},

@@ -81,7 +81,7 @@ var lines = []knownLine{
 	{"coredns", eventLoop, regexp.MustCompile(`\[FATAL\] plugin/loop: Loop \(\S+ -> (?P<upstream>\S*)\) detected for zone "(?P<zone>[^"]*)"`)},
 	// CoreDNS plugin/log/log.go (CommonLogFormat).
 	{"coredns", eventAnswer, regexp.MustCompile(
-		`^\[INFO\] (?P<client>\S+):\d+ - \d+ "(?P<type>\S+) IN (?P<name>\S+) (?P<transport>\S+) \d+ \S+ \d+" (?P<rcode>[A-Z]+) `)},
+		`^\[INFO\] (?P<client>\S+):\d+ - \d+ "(?P<type>\S+) IN (?P<name>\S*?(?P<domain>[^.\s]+\.[^.\s]+\.)) (?P<transport>\S+) \d+ \S+ \d+" (?P<rcode>[A-Z]+) `)},
 }
 
 // nginxRequest is what nginx adds to errors of a request. Source: nginx src/http/ngx_http_request.c (ngx_http_log_error_handler).
