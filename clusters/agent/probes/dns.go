@@ -81,11 +81,8 @@ func (p *DNS) Attempt(ctx context.Context, number int) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	for {
-		outcome, err := p.ask(ctx, server, number)
-		if err == nil || p.Retry == 0 {
-			return outcome, err
-		}
+	outcome, err := p.ask(ctx, server, number)
+	for err != nil && p.Retry > 0 {
 		again := time.NewTimer(p.Retry.Std())
 		select {
 		case <-again.C:
@@ -93,10 +90,13 @@ func (p *DNS) Attempt(ctx context.Context, number int) (Outcome, error) {
 			again.Stop()
 			return outcome, err
 		}
-		if ctx.Err() != nil {
-			return outcome, err
+		next, nextErr := p.ask(ctx, server, number)
+		if nextErr != nil && (ctx.Err() != nil || errors.Is(nextErr, os.ErrDeadlineExceeded)) {
+			return outcome, err // the last answer says more than that there was no time for another
 		}
+		outcome, err = next, nextErr
 	}
+	return outcome, err
 }
 
 // server is the one to ask, with its port.
