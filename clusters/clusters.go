@@ -150,6 +150,14 @@ type Orchestrated interface {
 	PodsOf(ctx context.Context, apiVersion, kind, name string) (pending, running int, err error)
 }
 
+// NameServed is a cluster whose names CoreDNS answers, with the Corefile of the ConfigMap coredns in kube-system.
+type NameServed interface {
+	// RestartCoreDNS starts CoreDNS anew, so that it reads its ConfigMap, and returns when each of its pods serves or has failed.
+	RestartCoreDNS(ctx context.Context) error
+	// CoreDNS counts its pods: those that serve, and all.
+	CoreDNS(ctx context.Context) (serving, pods int, err error)
+}
+
 // Renewed is a cluster whose own pods, and those of workloads, may be replaced during a scenario, as CoreDNS's are when they are deleted.
 type Renewed interface {
 	// Renewed says for the report which pods were replaced, or nothing, and which differences of nodes follow from that, or nil: the new pods

@@ -53,6 +53,7 @@ var Catalogue = map[string]Entry{
 	"nodelocal-cache":     {node, func() any { return &NodeLocalCache{} }},
 	"nothing":             {anywhere, func() any { return &Nothing{} }},
 	"notrack":             {namespaces, func() any { return &NoTrack{} }},
+	"outside-dns":         {[]string{"outside"}, func() any { return &OutsideDNS{} }},
 	"packets":             {namespaces, func() any { return &Packets{} }},
 	"pod-leases":          {node, func() any { return &PodLeases{} }},
 	"reorder":             {namespaces, func() any { return &Reorder{} }},

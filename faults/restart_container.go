@@ -85,8 +85,13 @@ func (*RestartContainer) Keys() units.Keys {
 
 // Readings looks at the container.
 func (c *RestartContainer) Readings(ctx context.Context) (map[string]float64, error) {
-	now, err := c.programs.Spec(ctx, c.Container)
-	if err == nil && c.programs.Alive(ctx, c.Container) == nil && slices.Equal(now.Argv, c.changed.Argv) && maps.Equal(now.Files, c.changed.Files) {
+	return running(ctx, c.programs, c.changed)
+}
+
+// running is 1 while a program runs as a change has started it.
+func running(ctx context.Context, programs program.Keeper, changed program.Spec) (map[string]float64, error) {
+	now, err := programs.Spec(ctx, changed.Name)
+	if err == nil && programs.Alive(ctx, changed.Name) == nil && slices.Equal(now.Argv, changed.Argv) && maps.Equal(now.Files, changed.Files) {
 		return map[string]float64{"running": 1}, nil
 	}
 	return map[string]float64{"running": 0}, nil

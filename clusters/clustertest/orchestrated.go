@@ -110,3 +110,11 @@ func (o *Orchestrated) ApplyPending(ctx context.Context, object []byte) error {
 func (o *Orchestrated) PodsOf(context.Context, string, string, string) (pending, running int, err error) {
 	return 0, 1, o.fail("pods-of")
 }
+
+// RestartCoreDNS does nothing more.
+func (o *Orchestrated) RestartCoreDNS(context.Context) error { return o.fail("restart-coredns") }
+
+// CoreDNS says that two of two pods serve.
+func (o *Orchestrated) CoreDNS(context.Context) (serving, pods int, err error) {
+	return 2, 2, o.fail("coredns")
+}

@@ -316,6 +316,7 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 		}
 	}
 	found["kubernetes"] = offers.Offer{OK: true, Why: "kind"}
+	found["coredns-pods"] = offers.Offer{Why: "relapse has no agents in pods of kube-system"}
 	plugin, err := cni.Find(k.cluster.Spec.CNI)
 	if err != nil {
 		return nil, err

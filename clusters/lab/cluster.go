@@ -35,6 +35,7 @@ type cluster struct {
 	mu        sync.Mutex
 	processes map[string]*local.Process // by place; the wiring's is "wiring"
 	state     state
+	line      string // the state as it was last told
 	addresses serviceAddresses
 	told      map[string]string // program to tell the state, by place
 	given     map[object][]byte // objects as they were given, of the kinds that can be replaced
@@ -231,8 +232,8 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 	for _, pod := range c.work.pods {
 		for _, container := range pod.Spec.Containers {
 			if container.Image == corednsImage {
-				c.told[podPlace(pod)] = "coredns"
-				group.Go(func() error { return c.startCoreDNS(ctx, podPlace(pod), "coredns", corefile, "--api", apiAddress) })
+				c.told[podPlace(pod)] = corednsImage
+				group.Go(func() error { return c.startCoreDNSPod(ctx, podPlace(pod)) })
 				continue
 			}
 			group.Go(func() error { return c.startContainer(ctx, pod, container) })
@@ -303,20 +304,28 @@ func (c *cluster) tell(ctx context.Context) error {
 		c.state.Namespaces = append(c.state.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
 	line, err := json.Marshal(c.state)
-	revision := c.state.Revision
+	c.line = string(line)
 	c.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for place, name := range c.told {
-		group.Go(func() error {
-			in := program.Input{Name: name, Line: string(line), Expect: fmt.Sprintf(`"synced":%d`, revision)}
-			_, err := program.Send.Call(ctx, c.processes[place].Conn, in, nil)
-			return err
-		})
+		group.Go(func() error { return c.tellPlace(ctx, place, name) })
 	}
 	return group.Wait()
+}
+
+// tellPlace sends the state to one program, and returns when it acts on it.
+func (c *cluster) tellPlace(ctx context.Context, place, name string) error {
+	c.mu.Lock()
+	in := program.Input{Name: name, Line: c.line, Expect: fmt.Sprintf(`"synced":%d`, c.state.Revision)}
+	c.mu.Unlock()
+	_, err := program.Send.Call(ctx, c.processes[place].Conn, in, nil)
+	if err != nil && c.mayEnd(name) && c.ended(ctx, place, name) {
+		return nil
+	}
+	return err
 }
 
 // Settle sends the state again: in nftables mode kube-proxy removes the chains of a Service that has gone at a synchronization

@@ -17,7 +17,7 @@ type source func(ctx context.Context, hear func(logs.Line)) error
 
 // sources lists the logs to follow.
 func (c *cluster) sources() []source {
-	var all []source
+	all := []source{func(ctx context.Context, _ func(logs.Line)) error { return c.keepCoreDNS(ctx) }}
 	for _, name := range nodeNames(c.spec.Nodes) {
 		all = append(all, func(ctx context.Context, hear func(logs.Line)) error {
 			return c.followDrops(ctx, nodePlace(name), hear)

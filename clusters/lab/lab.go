@@ -73,6 +73,7 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	found["calico"] = offers.Offer{Why: "the lab makes its network itself; use --cluster kind --cni calico"}
 	found["pod-bridge"] = offers.Offer{OK: true, Why: "pods of the lab are ports of cni0"}
 	found["pod-overlay"] = found["vxlan"]
+	found["coredns-pods"] = offers.Offer{OK: true, Why: "every pod of the lab has an agent"}
 	found["host-local"] = offers.Offer{Why: "the lab gives addresses itself; use --cluster kind"}
 	found["kubernetes"] = offers.Offer{Why: "the lab has no API server; use --cluster kind"}
 	return found, nil
@@ -124,7 +125,7 @@ func (l *Lab) Differences() []string {
 	return []string{
 		"There is no API server, scheduler or kubelet: the lab computes endpoints itself and tells kube-proxy and CoreDNS the result.",
 		"kube-proxy's proxier code runs as a process in each node's network namespace, without kube-proxy's own command, health or metrics ports; its synchronization is not delayed.",
-		"CoreDNS has the plugins of kubeadm's Corefile except health, ready and prometheus; a stand-in for the API server runs in its pod.",
+		"CoreDNS has the plugins of kubeadm's Corefile except health, ready and reload; a stand-in for the API server runs in its pod. If CoreDNS ends, it is started anew a second later, and its endpoints stay meanwhile.",
 		"Pods are network, mount, process and host-name namespaces without images or cgroups; their program is relapse's own, or the machine's nginx, HAProxy, Envoy or Node.js.",
 		"All nodes share this machine's kernel, so nf_conntrack_max, the conntrack hash table and neighbour limits are common to them, as on kind.",
 		"Network policies are compiled by relapse and enforced by nftables rules of its own where a node forwards packets, after kube-proxy's DNAT, as CNI plugins on iptables do; packets of connections that are open pass.",

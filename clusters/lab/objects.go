@@ -42,12 +42,17 @@ func identifyText(text []byte) (object, error) {
 	return identify(head.Kind, head.Metadata.Namespace, head.Metadata.Name), err
 }
 
-// replaceable are the kinds that can be applied and deleted while a cluster runs: those that need no namespace made or moved.
-var replaceable = []string{"NetworkPolicy", "Service", "Namespace"}
+// replaceableKinds can be applied and deleted while a cluster runs: those that need no namespace made or moved.
+var replaceableKinds = []string{"NetworkPolicy", "Service", "Namespace"}
+
+// replaceable is whether an object is of these kinds, or the one with CoreDNS's Corefile, which CoreDNS reads when it is started anew.
+func replaceable(o object) bool {
+	return slices.Contains(replaceableKinds, o.kind) || o == corednsConfig
+}
 
 // keep remembers an object as it was given.
 func (c *cluster) keep(text []byte) {
-	if o, err := identifyText(text); err == nil && slices.Contains(replaceable, o.kind) {
+	if o, err := identifyText(text); err == nil && replaceable(o) {
 		c.given[o] = text
 	}
 }
@@ -90,8 +95,8 @@ func (c *cluster) Apply(ctx context.Context, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(replaceable, o.kind) {
-		return fmt.Errorf("%s: the lab applies only objects of kinds %v while it runs", o, replaceable)
+	if !replaceable(o) {
+		return fmt.Errorf("%s: the lab applies only objects of kinds %v and %s while it runs", o, replaceableKinds, corednsConfig)
 	}
 	if errs := c.lab.Check([][]byte{text}); len(errs) > 0 {
 		return errors.Join(errs...)
@@ -114,8 +119,8 @@ func (c *cluster) Apply(ctx context.Context, text []byte) error {
 // Delete deletes an object. A Namespace must be empty, because the lab does not delete what is in it.
 func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) error {
 	o := identify(kind, namespace, name)
-	if !slices.Contains(replaceable, kind) {
-		return fmt.Errorf("%s: the lab deletes only objects of kinds %v while it runs", o, replaceable)
+	if !slices.Contains(replaceableKinds, kind) {
+		return fmt.Errorf("%s: the lab deletes only objects of kinds %v while it runs", o, replaceableKinds)
 	}
 	c.changing.Lock()
 	defer c.changing.Unlock()
@@ -144,6 +149,7 @@ func (c *cluster) swap(o object, add workload) error {
 	is := func(kind string, meta *metav1.ObjectMeta) bool { return identify(kind, meta.Namespace, meta.Name) == o }
 	c.work.policies = append(without(c.work.policies, func(p *networkingv1.NetworkPolicy) bool { return is("NetworkPolicy", &p.ObjectMeta) }), add.policies...)
 	c.work.namespaces = append(without(c.work.namespaces, func(n *corev1.Namespace) bool { return is("Namespace", &n.ObjectMeta) }), add.namespaces...)
+	c.work.configMaps = append(without(c.work.configMaps, func(m *corev1.ConfigMap) bool { return is("ConfigMap", &m.ObjectMeta) }), add.configMaps...)
 	old := slices.IndexFunc(c.work.services, func(s *corev1.Service) bool { return is("Service", &s.ObjectMeta) })
 	was := ""
 	if old >= 0 {
@@ -177,6 +183,8 @@ func (c *cluster) act(ctx context.Context, kind string) error {
 		return c.enforce(ctx)
 	case "Service":
 		return c.tell(ctx)
+	case "ConfigMap":
+		return nil // the program reads it at its next start
 	}
 	return errors.Join(c.enforce(ctx), c.tell(ctx))
 }

@@ -313,7 +313,7 @@ func TestObjectsComeAndGoWithoutATrace(t *testing.T) {
 func TestObjectsThatAreRefused(t *testing.T) {
 	c := guarded(t, "nftables")
 	for text, want := range map[string]string{
-		`{apiVersion: v1, kind: Pod, metadata: {name: late}, spec: {containers: [{name: main, image: relapse}]}}`: "Pod default/late: the lab applies only objects of kinds [NetworkPolicy Service Namespace] while it runs",
+		`{apiVersion: v1, kind: Pod, metadata: {name: late}, spec: {containers: [{name: main, image: relapse}]}}`: "Pod default/late: the lab applies only objects of kinds [NetworkPolicy Service Namespace] and ConfigMap kube-system/coredns while it runs",
 		`{apiVersion: v1, kind: Service, metadata: {name: new}, spec: {clusterIP: 10.96.0.80, selector: {a: b}}}`: "Service new: spec.clusterIP: 10.96.0.80 is taken",
 	} {
 		NewWithT(t).Expect(c.Apply(t.Context(), object(t, text))).To(MatchError(want))
@@ -332,4 +332,26 @@ func TestThePartsOfPoliciesThatAreRefused(t *testing.T) {
 	} {
 		NewWithT(t).Expect(errors.Join((&lab.Lab{}).Check([][]byte{object(t, text)})...)).To(MatchError(want))
 	}
+}
+
+func TestCoreDNSReadsItsCorefileWhenItIsStartedAnew(t *testing.T) {
+	c := guarded(t, "nftables")
+	g, ctx, named := NewWithT(t), t.Context(), c.(clusters.NameServed)
+	serving := func() int {
+		n, pods, err := named.CoreDNS(ctx)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(pods).To(Equal(2))
+		return n
+	}
+	restore, err := c.Keep(ctx, "ConfigMap", "kube-system", "coredns")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(c.Apply(ctx, object(t, `{apiVersion: v1, kind: ConfigMap, metadata: {name: coredns, namespace: kube-system}, data: {Corefile: "nonsense {"}}`))).To(Succeed())
+	g.Expect(serving()).To(Equal(2))
+	g.Expect(named.RestartCoreDNS(ctx)).To(Succeed())
+	g.Expect(serving()).To(Equal(0))
+	g.Expect(c.Settle(ctx)).To(Succeed(), "a CoreDNS that has ended does not stop others from being told")
+	g.Expect(restore(ctx)).To(Succeed())
+	g.Expect(named.RestartCoreDNS(ctx)).To(Succeed())
+	g.Expect(serving()).To(Equal(2))
+	g.Expect(attempt(t, c, "pod/client", "lookup", probes.Lookup{Name: "web"}).Error).To(BeEmpty())
 }

@@ -37,12 +37,24 @@ const (
 	eventUpstreamReset = "upstream-reset"
 	// eventUpstreamClosed is the same with a FIN, for programs that distinguish the two.
 	eventUpstreamClosed = "upstream-closed"
+	// eventUpstreamTimeout is a question that no upstream server answered, eventServfail one that failed for another reason.
+	eventUpstreamTimeout = "upstream-timeout"
+	eventServfail        = "servfail"
+	// eventLoop is a question of CoreDNS's that came back to it, upon which it ends.
+	eventLoop = "loop"
+	// eventAnswer is any answer, which CoreDNS logs only with the plugin log.
+	eventAnswer = "answer"
 )
 
 // meanings of the events, for people.
 var meanings = map[string]string{
 	eventUpstreamReset:  "a connection to an upstream ended after the request was sent and before the response began; of nginx: with a RST",
 	eventUpstreamClosed: "the same, with a FIN",
+
+	eventUpstreamTimeout: "no upstream server answered a question in time, so that the answer is SERVFAIL",
+	eventServfail:        "the answer is SERVFAIL for another reason",
+	eventLoop:            "a question came back to CoreDNS, which ends",
+	eventAnswer:          "an answer; CoreDNS logs them with the plugin log only",
 }
 
 // lines are all of them.
@@ -61,6 +73,15 @@ var lines = []knownLine{
 	// Envoy, Access logging: the default format has the response flags after the response code; UC is upstream connection termination.
 	{"envoy", eventUpstreamReset, regexp.MustCompile(
 		`^\[[^\]]+\] "(?P<request>[^"]*)" (?P<status>\d{3}) (?P<flags>(?:\w+,)*UC(?:,\w+)*) `)},
+	// CoreDNS plugin/errors/errors.go (ServeDNS): 2 is SERVFAIL. The rest is Go's error (net.OpError).
+	{"coredns", eventUpstreamTimeout, regexp.MustCompile(
+		`\[ERROR\] plugin/errors: 2 (?P<name>\S+) (?P<type>\S+): .*->(?P<upstream>\S+): i/o timeout`)},
+	{"coredns", eventServfail, regexp.MustCompile(`\[ERROR\] plugin/errors: 2 (?P<name>\S+) (?P<type>\S+): (?P<reason>.*)`)},
+	// CoreDNS plugin/loop/loop.go (ServeDNS).
+	{"coredns", eventLoop, regexp.MustCompile(`\[FATAL\] plugin/loop: Loop \(\S+ -> (?P<upstream>\S*)\) detected for zone "(?P<zone>[^"]*)"`)},
+	// CoreDNS plugin/log/log.go (CommonLogFormat).
+	{"coredns", eventAnswer, regexp.MustCompile(
+		`^\[INFO\] (?P<client>\S+):\d+ - \d+ "(?P<type>\S+) IN (?P<name>\S*?(?P<domain>[^.\s]+\.[^.\s]+\.)) (?P<transport>\S+) \d+ \S+ \d+" (?P<rcode>[A-Z]+) `)},
 }
 
 // nginxRequest is what nginx adds to errors of a request. Source: nginx src/http/ngx_http_request.c (ngx_http_log_error_handler).

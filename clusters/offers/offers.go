@@ -28,6 +28,7 @@ var Known = map[string]string{
 	"policies-ignored":         "there are NetworkPolicies, and the CNI plugin does not enforce them",
 	"policy-log":               "packets that network policies drop are logged, with the pod, the direction and the policy",
 	"policy-keeps-connections": "a new network policy leaves open connections alone",
+	"coredns-pods":             "CoreDNS's pods are places (pod/coredns), and their logs are read",
 	"host-local":               "nodes give addresses to pods with the plugin host-local, from a range in their CNI configuration",
 	"pod-netfilter":            "packets between pods pass netfilter and connection tracking on their nodes",
 	"calico":                   "the CNI is Calico",

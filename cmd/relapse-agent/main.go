@@ -35,9 +35,10 @@ Agents, which take requests on standard input and answer on standard output:
 
 Programs of pods and probes:
 
-  relapse-agent lookup NAME [ipv4]
+  relapse-agent lookup NAME [ipv4 | "" [go]]
                                print as JSON the addresses (with ipv4: only IPv4)
-                               that the C library finds for a name, and its time
+                               that the C library (with go: Go's own resolver)
+                               finds for a name, and its time
   relapse-agent server ADDRESS [udp [silent]] [delay=DURATION] [LISTEN]
                                echo what is sent over TCP, with delay late, with
                                udp also datagrams; with silent, datagrams get no
@@ -96,8 +97,8 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"contain":  containProgram,
 	"lookup":   func(ctx context.Context, args []string) error { return lookUp(ctx, args, lookUpNow) },
 	"lookup-when-told": func(ctx context.Context, args []string) error {
-		return lookUp(ctx, args, func(ctx context.Context, name, family string) (probes.Answer, error) {
-			return probes.LookUpWhenTold(ctx, os.Stdin, os.Stdout, name, family)
+		return lookUp(ctx, args, func(ctx context.Context, name, family, resolver string) (probes.Answer, error) {
+			return probes.LookUpWhenTold(ctx, os.Stdin, os.Stdout, name, family, resolver)
 		})
 	},
 	"server": func(ctx context.Context, args []string) error {
@@ -134,13 +135,14 @@ func run(ctx context.Context, args []string) error {
 // first returns the first argument, or an empty string.
 func first(args []string) string { return strings.Join(args[:min(1, len(args))], "") }
 
-func lookUpNow(ctx context.Context, name, family string) (probes.Answer, error) {
-	return probes.LookUp(ctx, name, family), nil
+func lookUpNow(ctx context.Context, name, family, resolver string) (probes.Answer, error) {
+	return probes.LookUp(ctx, name, family, resolver), nil
 }
 
 // lookUp prints what a lookup finds, as JSON. An attempt of a lookup probe is such a process.
-func lookUp(ctx context.Context, args []string, look func(ctx context.Context, name, family string) (probes.Answer, error)) error {
-	answer, err := look(ctx, first(args), strings.Join(args[min(1, len(args)):], ""))
+func lookUp(ctx context.Context, args []string, look func(ctx context.Context, name, family, resolver string) (probes.Answer, error)) error {
+	args = append(args, "", "", "")
+	answer, err := look(ctx, args[0], args[1], args[2])
 	if err != nil {
 		return err
 	}

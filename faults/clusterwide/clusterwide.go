@@ -13,6 +13,7 @@ import (
 
 // Catalogue lists every change by the name that scenarios use, including the changes of package faults.
 var Catalogue = merge(faults.Catalogue, map[string]faults.Entry{
+	"coredns-config":     {On: cluster, New: func() any { return &CoreDNSConfig{} }},
 	"delete-pods":        {On: cluster, New: func() any { return &DeletePods{} }},
 	"install-cni":        {On: cluster, New: func() any { return &InstallCNI{} }},
 	"kubernetes-object":  {On: cluster, New: func() any { return &KubernetesObject{} }},

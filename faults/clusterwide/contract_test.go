@@ -53,6 +53,7 @@ var contracts = map[string]contract{
 	"conntrack-flush":   {settings: `{"protocol": "udp", "port": 8125}`, prepare: withEntry, seen: map[string]float64{"deleted": 1}},
 	"conntrack-max":     {settings: `{"value": 1000}`, seen: map[string]float64{"max": 1000}, atMost: map[string]float64{"max": 1000}},
 	"conntrack-occupy":  {settings: occupySettings(), seen: map[string]float64{"entries": 100, "filling": 1}},
+	"coredns-config":    {wide: true, settings: `{"corefile": ".:53 {\n}\n"}`, seen: map[string]float64{"set": 1, "serving": 2}, atMost: map[string]float64{"failed": 0}},
 	"delete-pods":       {wide: true, settings: `{"namespace": "kube-system", "selector": "k8s-app=kube-dns", "again": true}`, seen: map[string]float64{"running": 2}},
 	"dns-config":        {settings: `{"options": ["ndots:2"]}`, seen: map[string]float64{"set": 1}},
 	"drop-invalid":      {settings: `{"chain": "forward"}`, seen: map[string]float64{"rules": 1}},
@@ -78,6 +79,7 @@ var contracts = map[string]contract{
 	"neighbour":          {settings: `{"address": "10.9.0.2", "mac": "02:00:00:00:00:99"}`, prepare: withUplink, seen: map[string]float64{"set": 1, "permanent": 1}},
 	"nothing":            {},
 	"notrack":            {settings: `{"protocol": "tcp", "port": 7777}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 4, "packets": 1}},
+	"outside-dns":        {settings: `{"names": [{"name": "*.corp.example", "addresses": ["203.0.113.7"]}]}`, prepare: startOutsideDNS, seen: map[string]float64{"running": 1}},
 	"packets":            {settings: `{"at": "input", "protocol": "tcp", "port": 7777, "flags": ["syn"], "delay": "1ms"}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 1, "matched": 1, "packets": 1}},
 	"pod-leases":         {settings: `{"leave": 1}`, seen: map[string]float64{"stale": 4, "free": 1}, atMost: map[string]float64{"free": 1}},
 	"reorder":            {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
@@ -117,8 +119,15 @@ func freezeEcho(t *testing.T, p *place) {
 	NewWithT(t).Eventually(func() (bool, error) { return programs.Frozen(t.Context(), "main") }, time.Minute).Should(BeTrue())
 }
 
-func start(t *testing.T, p *place, name, address string) {
-	must(t, program.Start, p.conn, program.Spec{Name: name, Argv: []string{"/proc/self/exe", address}, Command: 1, Env: []string{actAs + "=echo"}})
+func start(t *testing.T, p *place, name, address string) { startWith(t, p, name, address, nil) }
+
+func startOutsideDNS(t *testing.T, p *place) {
+	startWith(t, p, "outside-dns", "127.0.0.1:53", map[string]string{"/run/outside-dns/Corefile": ".:53 {\n    bind 127.0.0.1\n}\n"})
+}
+
+func startWith(t *testing.T, p *place, name, address string, files map[string]string) {
+	spec := program.Spec{Name: name, Argv: []string{"/proc/self/exe", address}, Command: 1, Env: []string{actAs + "=echo"}, Files: files}
+	must(t, program.Start, p.conn, spec)
 	must(t, program.Send, p.conn, program.Input{Name: name, Expect: "listens"})
 }
 
@@ -379,7 +388,8 @@ func (b *bench) killed(t *testing.T) {
 	g.Expect(b.site.UndoAll(t.Context())).To(Succeed())
 	b.same(t, "killed", true, 0)
 	b.same(t, "killed", false, 1)
-	if err := b.site.Apply(t.Context(), b.step(t)); b.name != "nothing" && b.name != "delete-pods" && b.name != "kubernetes-object" {
+	withoutAgents := []string{"nothing", "coredns-config", "delete-pods", "kubernetes-object"}
+	if err := b.site.Apply(t.Context(), b.step(t)); !slices.Contains(withoutAgents, b.name) {
 		g.Expect(err).To(MatchError(ContainSubstring("the agent is gone")))
 	}
 	g.Expect(b.site.UndoAll(t.Context())).To(Succeed())

@@ -129,7 +129,7 @@ func (r *Row) rate(repaired []string) {
 func decide(d scenario.Detector, r Recording, own bool) detect.Result {
 	w := r.window()
 	if !own {
-		watched := (&scenario.Scenario{Detection: []scenario.Detector{d}}).Watched()
+		watched := (&scenario.Scenario{Detection: []scenario.Detector{d}}).Watched(nil)
 		for i, c := range w.Counters {
 			for _, look := range watched {
 				if strings.HasPrefix(c.On, "node/") && strings.HasPrefix(look.On, "node") {

@@ -64,6 +64,10 @@ type Options struct {
 	createHistory func(path string) (history.File, error)
 }
 
+// ofAll is an object that belongs to all lanes of a cluster, as what a change alters that is of the whole cluster; where each lane has a
+// cluster of its own there is no such object.
+var ofAll = [][]byte{[]byte(`{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "of-all"}}`)}
+
 // Whole says if the scenario changes what belongs to the whole of a cluster that lanes share, so that no other lane can run meanwhile.
 func (o Options) Whole() bool {
 	whole := false
@@ -72,7 +76,7 @@ func (o Options) Whole() bool {
 	}
 	scenario.Walk("", o.Scenario, func(_ string, value reflect.Value, _ reflect.StructField) {
 		if change, ok := value.Interface().(site.WholeCluster); ok && change.WholeCluster() {
-			whole = true
+			whole = whole || o.Provider.Whole(ofAll)
 		}
 	})
 	return whole

@@ -49,7 +49,7 @@ func (l *lane) toRead() ([]read, error) {
 			return nil, err
 		}
 	}
-	for _, w := range l.Scenario.Watched() {
+	for _, w := range l.Scenario.Watched(l.offered) {
 		key := w.Key
 		if readers.Catalogue[w.Reader].Always {
 			key = "" // few enough, and people want to see them all

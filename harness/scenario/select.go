@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -115,11 +116,16 @@ func (s *Scenario) needsAt(path string) []string {
 // Watch is a number that a scenario looks at.
 type Watch struct{ Reader, On, Key string }
 
-// Watched returns the numbers that are read at places, once each. What changes say of themselves is not among them.
-func (s *Scenario) Watched() []Watch {
+// Watched returns the numbers that are read at places, once each. What changes say of themselves is not among them, nor what only a
+// detector looks at that is not asked, because the cluster does not offer what it needs. If offered is nil, everything is offered.
+func (s *Scenario) Watched(offered func(need string) bool) []Watch {
 	var watched []Watch
-	Walk("", s, func(_ string, value reflect.Value, _ reflect.StructField) {
+	Walk("", s, func(path string, value reflect.Value, _ reflect.StructField) {
 		e, ok := value.Interface().(ReadingExpectation)
+		for i, d := range s.Detection {
+			missing := offered != nil && slices.ContainsFunc(d.Needs, func(need string) bool { return !offered(need) })
+			ok = ok && !(missing && strings.HasPrefix(path, fmt.Sprintf("detection[%d].", i)))
+		}
 		if w := (Watch{e.Reader, e.On, e.Key}); ok && e.On != "" && !slices.Contains(watched, w) {
 			watched = append(watched, w)
 		}

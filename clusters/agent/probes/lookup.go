@@ -17,8 +17,8 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent/tool"
 )
 
-// Lookup looks a name up through the C library's getaddrinfo, for IPv4 and IPv6 addresses, as most programs do: two queries from one
-// socket, back to back. Each attempt is a separate process: after a lost answer, glibc sends one query at a time in that thread, which
+// Lookup looks a name up as programs do, for IPv4 and IPv6 addresses. The C library's getaddrinfo, which most programs call, sends two
+// queries from one socket, back to back. Each attempt is a separate process: after a lost answer, glibc sends one query at a time in that thread, which
 // hides the failure from a long-running program.
 // Source: glibc resolv/res_send.c (send_dg, RES_SNGLKUP).
 type Lookup struct {
@@ -26,6 +26,11 @@ type Lookup struct {
 	Name string `json:"name"`
 	// Family is ipv4 to look up only the IPv4 address, with one query. Default: both addresses.
 	Family string `json:"family,omitempty" jsonschema:"enum=ipv4"`
+	// Resolver is libc for the C library (glibc), or go for the resolver that programs in Go have, which reads the same resolv.conf and sends
+	// each query from a socket of its own. Default: libc.
+	Resolver string `json:"resolver,omitempty" jsonschema:"enum=libc,enum=go"`
+	// Fresh puts a label before the name that each attempt has for itself, so that no cache knows the name.
+	Fresh bool `json:"fresh,omitempty"`
 	// SourcePort, if given, is the first of 10000 source ports, one for each attempt: two probes with the same sourcePort use the same ports
 	// at the same time. It needs family ipv4, because there is only one port. Default: the kernel's own choice.
 	SourcePort int `json:"sourcePort,omitempty" jsonschema:"minimum=1024,maximum=55000"`
@@ -51,8 +56,11 @@ func (p *Lookup) Validate() error {
 			return fmt.Errorf("expect: %s cannot be the answer with family: ipv4", expected)
 		}
 	}
-	if p.SourcePort > 0 && p.Family != "ipv4" {
+	switch {
+	case p.SourcePort > 0 && p.Family != "ipv4":
 		return errors.New("sourcePort needs family: ipv4")
+	case p.SourcePort > 0 && p.Resolver == "go":
+		return errors.New("sourcePort needs resolver: libc, which has one socket at a time")
 	}
 	return nil
 }
@@ -110,7 +118,11 @@ func sorted(texts []string) []string {
 func (p *Lookup) Prepare(ctx context.Context, number int) (attempt func(context.Context) (Outcome, error), err error) {
 	life, kill := context.WithCancel(ctx)
 	var output, trouble bytes.Buffer
-	cmd := tool.Plain(life, "/proc/self/exe", "lookup-when-told", p.Name, p.Family)
+	name := p.Name
+	if p.Fresh {
+		name = freshName(name, number)
+	}
+	cmd := tool.Plain(life, "/proc/self/exe", "lookup-when-told", name, p.Family, p.Resolver)
 	cmd.Stdout, cmd.Stderr = &output, &trouble
 	own := 0
 	if p.SourcePort > 0 {
@@ -138,7 +150,7 @@ func (p *Lookup) Prepare(ctx context.Context, number int) (attempt func(context.
 func (p *Lookup) Close() error { return nil }
 
 // LookUpWhenTold is the process of an attempt: it writes an empty line when it is ready, and looks the name up when it has read one.
-func LookUpWhenTold(ctx context.Context, in io.Reader, out io.Writer, name, family string) (Answer, error) {
+func LookUpWhenTold(ctx context.Context, in io.Reader, out io.Writer, name, family, resolver string) (Answer, error) {
 	_, err := fmt.Fprintln(out)
 	if err == nil {
 		_, err = bufio.NewReader(in).ReadString('\n')
@@ -146,7 +158,7 @@ func LookUpWhenTold(ctx context.Context, in io.Reader, out io.Writer, name, fami
 	if err != nil {
 		return Answer{}, fmt.Errorf("lookup of %s: nobody said when: %w", name, err)
 	}
-	return LookUp(ctx, name, family), nil
+	return LookUp(ctx, name, family, resolver), nil
 }
 
 // Answer is what the process of an attempt writes to its standard output, as JSON.
@@ -159,14 +171,14 @@ type Answer struct {
 	NotFound bool
 }
 
-// LookUp looks up the addresses of a name, of one family or of both.
-func LookUp(ctx context.Context, name, family string) Answer {
+// LookUp looks up the addresses of a name, of one family or of both, with Go's own resolver or the C library's.
+func LookUp(ctx context.Context, name, family, resolver string) Answer {
 	network := "ip"
 	if family == "ipv4" {
 		network = "ip4"
 	}
 	start := time.Now()
-	addresses, err := (&net.Resolver{PreferGo: false}).LookupNetIP(ctx, network, name)
+	addresses, err := (&net.Resolver{PreferGo: resolver == "go"}).LookupNetIP(ctx, network, name)
 	answer := Answer{Took: time.Since(start)}
 	for _, address := range addresses {
 		answer.Addresses = append(answer.Addresses, address.Unmap().String())

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // TestMain makes the test binary the process of a lookup, as the agent is.
 func TestMain(m *testing.M) {
-	if len(os.Args) != 4 || os.Args[1] != "lookup-when-told" {
+	if len(os.Args) != 5 || os.Args[1] != "lookup-when-told" {
 		os.Exit(m.Run())
 	}
 	if os.Args[2] == "crash-early" {
@@ -23,7 +24,7 @@ func TestMain(m *testing.M) {
 		os.Exit(3)
 	}
 	if os.Args[2] == "127.0.0.1" {
-		if answer, err := LookUpWhenTold(context.Background(), os.Stdin, os.Stdout, os.Args[2], os.Args[3]); err != nil || json.NewEncoder(os.Stdout).Encode(answer) != nil {
+		if answer, err := LookUpWhenTold(context.Background(), os.Stdin, os.Stdout, os.Args[2], os.Args[3], os.Args[4]); err != nil || json.NewEncoder(os.Stdout).Encode(answer) != nil {
 			os.Exit(1)
 		}
 		return
@@ -109,4 +110,19 @@ func TestLookupsProcess(t *testing.T) {
 	hung := attempt(t.Context(), &Lookup{Name: "hang", ports: &freshPorts{}}, 0, 100*time.Millisecond)
 	g.Expect(hung.Error).To(Equal("lookup of hang: context deadline exceeded"))
 	g.Expect(hung.Took).To(BeNumerically(">=", 100*time.Millisecond))
+}
+
+func TestLookupByGosResolver(t *testing.T) {
+	if !nstest.Enter(t) {
+		return
+	}
+	g := NewWithT(t)
+	nstest.Must(t, "ip link set lo up")
+	conf := filepath.Join(t.TempDir(), "resolv.conf")
+	g.Expect(os.WriteFile(conf, []byte("nameserver 127.0.0.1\nsearch missing.test\noptions ndots:2\n"), 0o644)).To(Succeed())
+	nstest.Must(t, "mount --bind "+conf+" /etc/resolv.conf")
+	asked := dnsServer(t)
+	g.Expect(LookUp(t.Context(), "web.test", "ipv4", "go").Addresses).To(Equal([]string{"10.0.0.1"}))
+	g.Expect(<-asked).To(Equal("web.test.missing.test."), "it reads resolv.conf")
+	g.Expect((&Lookup{SourcePort: 2000, Family: "ipv4", Resolver: "go"}).Validate()).To(MatchError(ContainSubstring("needs resolver: libc")))
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 var Catalogue = map[string]func() any{
 	"connect":  func() any { return &Connect{} },
 	"datagram": func() any { return &Datagram{} },
+	"dns":      func() any { return &DNS{} },
 	"download": func() any { return &Download{} },
 	"echo":     func() any { return &Echo{} },
 	"http":     func() any { return &HTTP{} },
@@ -50,8 +52,8 @@ type Outcome struct {
 
 // from notes the source port of the attempt's only connection.
 func (o *Outcome) from(conn net.Conn) {
-	if address, ok := conn.LocalAddr().(*net.TCPAddr); ok {
-		o.Ports = [2]uint16{uint16(address.Port), uint16(address.Port)}
+	if address, err := netip.ParseAddrPort(conn.LocalAddr().String()); err == nil {
+		o.Ports = [2]uint16{address.Port(), address.Port()}
 	}
 }
 

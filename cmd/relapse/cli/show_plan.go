@@ -100,7 +100,7 @@ func watched(s *scenario.Scenario) []string {
 			list = append(list, name+" on nodes")
 		}
 	}
-	for _, w := range s.Watched() {
+	for _, w := range s.Watched(nil) {
 		text := fmt.Sprintf("%s of %s on %s", w.Key, w.Reader, w.On)
 		if readers.Catalogue[w.Reader].Always {
 			text = w.Reader + " on " + w.On

@@ -128,7 +128,7 @@ func (v *validator) logLine(path string, config any) {
 }
 
 // logOffers are what a cluster must offer for a log to be written, by its source. The others are those of programs in pods.
-var logOffers = map[string]string{"kernel": "kernel-log", "kubernetes": "kubernetes", "policy": "policy-log"}
+var logOffers = map[string]string{"coredns": "coredns-pods", "kernel": "kernel-log", "kubernetes": "kubernetes", "policy": "policy-log"}
 
 // heard checks that a detector which reads a log needs that somebody writes it: where nobody does, it would be silent for that reason.
 func (v *validator) heard(path string, detector scenario.Detector) {

@@ -50,9 +50,34 @@ func (v *validator) place(path, text string) {
 	}
 	switch p.Kind {
 	case "pod", "node-of":
+		if offer := systemPods[p.Name]; offer != "" && !slices.Contains(v.pods.list, p.Name) {
+			v.needed(path, p, offer)
+			return
+		}
 		v.ref(path, p.Name, v.pods)
 	case "node":
 		v.node(path, p.Name)
+	}
+}
+
+// systemPods are the cluster's own pods that can be places, by what a cluster must offer for that.
+var systemPods = map[string]string{"coredns": "coredns-pods"}
+
+// needed checks that a place which not every cluster has is named only where it is needed: by the scenario, the variant or the detector.
+func (v *validator) needed(path string, p scenario.Place, offer string) {
+	needs := slices.Clone(v.s.Needs)
+	for i, variant := range v.s.Variants {
+		if strings.HasPrefix(path, index("variants", i)+".") {
+			needs = append(needs, variant.Needs...)
+		}
+	}
+	for i, detector := range v.s.Detection {
+		if strings.HasPrefix(path, index("detection", i)+".") {
+			needs = append(needs, detector.Needs...)
+		}
+	}
+	if !slices.Contains(needs, offer) && !v.r.broken("needs") {
+		v.r.addAt(path, "not every cluster has the place %s: add %s to needs", p, offer)
 	}
 }
 
