@@ -89,6 +89,8 @@ type Places interface {
 	Places() []string
 	// Resolve turns a selector into places: nodes, node-of/POD, pod/NAME (a Pod, or the Pods of a Deployment), outside.
 	Resolve(on string) ([]string, error)
+	// Address of a node or pod, for others to reach it.
+	Address(place string) (string, error)
 	// Agent of a place, or nil.
 	Agent(place string) *agent.Conn
 	// Enter is a command with which a person runs what follows it in a place.

@@ -102,6 +102,9 @@ func (c *Cluster) Resolve(on string) ([]string, error) {
 	return places, nil
 }
 
+// Address of a node or pod: one reserved for documentation.
+func (c *Cluster) Address(string) (string, error) { return "192.0.2.1", nil }
+
 // Agent of a place, or nil.
 func (c *Cluster) Agent(place string) *agent.Conn {
 	c.mu.Lock()

@@ -374,6 +374,21 @@ func (c *cluster) podsNamed(name string) []*corev1.Pod {
 	return pods
 }
 
+// Address of a node or pod.
+func (c *cluster) Address(place string) (string, error) {
+	for n, name := range nodeNames(c.spec.Nodes) {
+		if place == nodePlace(name) {
+			return nodeIP(n), nil
+		}
+	}
+	for _, pod := range c.work.pods {
+		if place == podPlace(pod) {
+			return pod.Status.PodIP, nil
+		}
+	}
+	return "", fmt.Errorf("%s is no node or pod", place)
+}
+
 // Agent of a place, or nil.
 func (c *cluster) Agent(place string) *agent.Conn {
 	if p, ok := c.processes[place]; ok {

@@ -31,6 +31,7 @@ var Known = map[string]string{
 	"cni-drops-invalid":        "the rules of the CNI drop INVALID packets of pods (Calico)",
 	"drops-invalid":            "INVALID packets between pods are dropped, by kube-proxy's iptables mode or by the CNI",
 	"pod-ebpf":                 "eBPF programs forward packets between pods and translate Services, past netfilter (Cilium)",
+	"external-addresses":       "load balancers and externalIPs of Services in 198.51.100.0/24 are reached from the outside, through the first node",
 	"kubernetes":               "there is an API server, a scheduler and a kubelet on each node",
 	"nginx":                    "pods can run nginx",
 	"haproxy":                  "pods can run HAProxy",
