@@ -33,7 +33,7 @@ func endpoints(s *corev1.Service, pods []*corev1.Pod) *discoveryv1.EndpointSlice
 	selector := labels.SelectorFromSet(s.Spec.Selector)
 	var backends []*corev1.Pod
 	for _, pod := range pods {
-		if pod.Namespace == s.Namespace && selector.Matches(labels.Set(pod.Labels)) {
+		if pod.Namespace == s.Namespace && len(s.Spec.Selector) > 0 && selector.Matches(labels.Set(pod.Labels)) {
 			backends = append(backends, pod)
 		}
 	}

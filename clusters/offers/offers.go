@@ -32,6 +32,8 @@ var Known = map[string]string{
 	"drops-invalid":            "INVALID packets between pods are dropped, by kube-proxy's iptables mode or by the CNI",
 	"pod-ebpf":                 "eBPF programs forward packets between pods and translate Services, past netfilter (Cilium)",
 	"external-addresses":       "load balancers and externalIPs of Services in 198.51.100.0/24 are reached from the outside, through the first node",
+	"many-services":            "thousands of Services can be made at once",
+	"proxy-mode":               "kube-proxy can be started again in another mode",
 	"kubernetes":               "there is an API server, a scheduler and a kubelet on each node",
 	"nginx":                    "pods can run nginx",
 	"haproxy":                  "pods can run HAProxy",

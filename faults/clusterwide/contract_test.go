@@ -62,6 +62,8 @@ var contracts = map[string]contract{
 	"install-cni":       {wide: true, prepare: withoutCNI, seen: map[string]float64{"back": 2}, atMost: map[string]float64{"notReady": 0}},
 	"kubernetes-object": {wide: true, settings: `{"object": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}}`, seen: map[string]float64{"matches": 1}},
 	"log-drops":         {settings: `{"protocol": "tcp", "port": 80}`, seen: map[string]float64{"rules": 1}},
+	"many-services":     {wide: true, settings: `{"count": 20}`, seen: map[string]float64{"services": 20}},
+	"proxy-mode":        {wide: true, settings: `{"mode": "iptables"}`, seen: map[string]float64{"mode": 1}},
 	"masquerade":        {settings: `{"ports": "kept"}`, seen: map[string]float64{"rules": 1}},
 	"no-cni":            {wide: true, seen: map[string]float64{"away": 2, "notReady": 2}},
 	"nodelocal-addresses": {
@@ -231,6 +233,8 @@ func (b *bench) same(t *testing.T, when string, killed bool, places ...int) {
 		}
 	}
 	g.Expect(b.Objects()).To(BeEmpty(), when)
+	g.Expect(b.Crowd()).To(BeZero(), when)
+	g.Expect(b.ProxyMode()).To(Equal("nftables"), when)
 }
 
 // TestContract makes every change of the catalogue on nodes of its own, and sees to it that each is proved by its readings, and undone
@@ -346,6 +350,9 @@ func (b *bench) callsFail(t *testing.T) {
 	b.same(t, "a call failed", false, 0, 1)
 }
 
+// withoutAgents are the changes that need no agent of a place.
+var withoutAgents = []string{"delete-pods", "kubernetes-object", "many-services", "nothing", "proxy-mode"}
+
 // killed: the agent of a place is killed, while the change is applied and before it is.
 func (b *bench) killed(t *testing.T) {
 	g := NewWithT(t)
@@ -356,7 +363,7 @@ func (b *bench) killed(t *testing.T) {
 	g.Expect(b.site.UndoAll(t.Context())).To(Succeed())
 	b.same(t, "killed", true, 0)
 	b.same(t, "killed", false, 1)
-	if err := b.site.Apply(t.Context(), b.step(t)); b.name != "nothing" && b.name != "delete-pods" && b.name != "kubernetes-object" {
+	if err := b.site.Apply(t.Context(), b.step(t)); !slices.Contains(withoutAgents, b.name) {
 		g.Expect(err).To(MatchError(ContainSubstring("the agent is gone")))
 	}
 	g.Expect(b.site.UndoAll(t.Context())).To(Succeed())

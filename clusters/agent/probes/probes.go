@@ -19,12 +19,13 @@ import (
 
 // Catalogue lists every probe by the name that scenarios use.
 var Catalogue = map[string]func() any{
-	"connect":  func() any { return &Connect{} },
-	"datagram": func() any { return &Datagram{} },
-	"download": func() any { return &Download{} },
-	"echo":     func() any { return &Echo{} },
-	"http":     func() any { return &HTTP{} },
-	"lookup":   func() any { return &Lookup{} },
+	"connect":      func() any { return &Connect{} },
+	"datagram":     func() any { return &Datagram{} },
+	"download":     func() any { return &Download{} },
+	"echo":         func() any { return &Echo{} },
+	"first-packet": func() any { return &FirstPacket{} },
+	"http":         func() any { return &HTTP{} },
+	"lookup":       func() any { return &Lookup{} },
 }
 
 // Probe makes attempts. It may keep state from attempt to attempt, such as a connection.
