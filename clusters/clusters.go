@@ -89,6 +89,8 @@ type Places interface {
 	Places() []string
 	// Resolve turns a selector into places: nodes, node-of/POD, pod/NAME (a Pod, or the Pods of a Deployment), outside.
 	Resolve(on string) ([]string, error)
+	// Address of a node or pod, for others to reach it.
+	Address(place string) (string, error)
 	// Agent of a place, or nil.
 	Agent(place string) *agent.Conn
 	// Enter is a command with which a person runs what follows it in a place.
@@ -156,6 +158,31 @@ type NameServed interface {
 	RestartCoreDNS(ctx context.Context) error
 	// CoreDNS counts its pods: those that serve, and all.
 	CoreDNS(ctx context.Context) (serving, pods int, err error)
+}
+
+// Populous is a cluster that can make thousands of Services at once.
+type Populous interface {
+	// Crowd is what SetCrowd was last told.
+	Crowd() Crowd
+	// SetCrowd makes many Services, in place of those of the former crowd, and returns when the cluster acts on them.
+	SetCrowd(ctx context.Context, crowd Crowd) error
+}
+
+// Crowd is many Services that are alike.
+type Crowd struct {
+	Count int
+	// Selector selects their pods. Without it they have no endpoints.
+	Selector map[string]string
+	// Headless ones have no cluster IP.
+	Headless bool
+}
+
+// Proxied is a cluster whose kube-proxy can be started again in another mode.
+type Proxied interface {
+	// ProxyMode is nftables or iptables.
+	ProxyMode() string
+	// SetProxyMode starts it again on all nodes, and returns when it has programmed all Services and removed the rules of the other mode.
+	SetProxyMode(ctx context.Context, mode string) error
 }
 
 // Renewed is a cluster whose own pods, and those of workloads, may be replaced during a scenario, as CoreDNS's are when they are deleted.

@@ -3,6 +3,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/relapse-k8s/relapse/clusters"
 	"github.com/relapse-k8s/relapse/clusters/agent"
 	"github.com/relapse-k8s/relapse/clusters/logs"
 )
@@ -26,11 +28,13 @@ type Cluster struct {
 	// Lines are reported to whoever follows the cluster.
 	Lines chan logs.Line
 
-	mu      sync.Mutex
-	conns   map[string]*agent.Conn
-	kill    map[string]context.CancelFunc
-	objects map[string][]byte
-	serving sync.WaitGroup
+	mu        sync.Mutex
+	conns     map[string]*agent.Conn
+	kill      map[string]context.CancelFunc
+	objects   map[string][]byte
+	crowd     clusters.Crowd
+	proxyMode string
+	serving   sync.WaitGroup
 }
 
 // Serve starts an agent at a place. When its stream ends, and all requests have, it calls end, in which agents undo what they did.
@@ -101,6 +105,9 @@ func (c *Cluster) Resolve(on string) ([]string, error) {
 	}
 	return places, nil
 }
+
+// Address of a node or pod: one reserved for documentation.
+func (c *Cluster) Address(string) (string, error) { return "192.0.2.1", nil }
 
 // Agent of a place, or nil.
 func (c *Cluster) Agent(place string) *agent.Conn {
@@ -210,6 +217,42 @@ func (c *Cluster) Objects() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Sorted(maps.Keys(c.objects))
+}
+
+// Crowd is what SetCrowd was last told.
+func (c *Cluster) Crowd() clusters.Crowd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.crowd
+}
+
+// SetCrowd keeps a number of Services.
+func (c *Cluster) SetCrowd(ctx context.Context, crowd clusters.Crowd) error {
+	if err := c.fail("crowd of %d", crowd.Count); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.crowd = crowd
+	return ctx.Err()
+}
+
+// ProxyMode is nftables, or what SetProxyMode was last told.
+func (c *Cluster) ProxyMode() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.proxyMode, "nftables")
+}
+
+// SetProxyMode keeps a mode.
+func (c *Cluster) SetProxyMode(ctx context.Context, mode string) error {
+	if err := c.fail("proxy mode %s", mode); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.proxyMode = mode
+	return ctx.Err()
 }
 
 // Follow reports Lines.

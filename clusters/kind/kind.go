@@ -317,6 +317,9 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	}
 	found["kubernetes"] = offers.Offer{OK: true, Why: "kind"}
 	found["coredns-pods"] = offers.Offer{Why: "relapse has no agents in pods of kube-system"}
+	found["external-addresses"] = offers.Offer{Why: "kind has no load balancers, and no route to external addresses of Services; use --cluster lab"}
+	found["many-services"] = offers.Offer{Why: "the API server takes minutes for thousands of Services; use --cluster lab"}
+	found["proxy-mode"] = offers.Offer{Why: "kind clusters keep the mode that they were created with; use --cluster lab"}
 	plugin, err := cni.Find(k.cluster.Spec.CNI)
 	if err != nil {
 		return nil, err
@@ -366,7 +369,7 @@ func (k *Kind) Differences() []string {
 		"CoreDNS asks a DNS server of relapse's own about names outside of the cluster, and no packet gets past the engine's bridge to this machine's networks.",
 		"kube-proxy leaves net.netfilter.nf_conntrack_tcp_be_liberal at 0, as kubeadm does; kind by itself sets it, which cures the resets by INVALID segments.",
 		"The kubelet starts a container that ended again after one second at most.",
-		"If lanes run side by side, each has workers and a namespace of its own. Services that scenarios put at 10.96.0.X are then at 10.96.LANE.X, every kube-proxy has the rules for all lanes' Services, and CoreDNS runs on the control plane.",
+		"If lanes run side by side, each has workers and a namespace of its own. Services that scenarios put at 10.96.0.X are then at 10.96.LANE.X, node ports 300XX are 30000 + 100 * LANE + XX, every kube-proxy has the rules for all lanes' Services, and CoreDNS runs on the control plane.",
 		"A changed dnsConfig rewrites the pod's resolv.conf in place, where a cluster would make new pods.",
 	}
 	if k.cluster != nil {

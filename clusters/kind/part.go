@@ -98,12 +98,14 @@ func (p *part) on(container string) (provision.Node, bool) {
 var (
 	// serviceAddress is an address in the range from which scenarios give some to Services.
 	serviceAddress = regexp.MustCompile(`\b10\.96\.0\.(\d{1,3})\b`)
+	// nodePort is a port in the range from which scenarios give some to Services.
+	nodePort = regexp.MustCompile(`\b300(\d\d)\b`)
 	// inDefault are names of the default namespace: of its Services in DNS, and its own in selectors.
 	inDefault = regexp.MustCompile(`(\w+)\.default\.svc\b|\b(kubernetes\.io/metadata\.name"?:\s*"?)default\b`)
 )
 
-// Adapt moves the addresses of Services into a range of the part's own, 10.96.NUMBER.0/24, and names of the default namespace into its
-// namespace.
+// Adapt moves the addresses of Services into a range of the part's own, 10.96.NUMBER.0/24, their node ports into 100 of its own, and names of
+// the default namespace into its namespace.
 func (p *part) Adapt(text []byte) []byte {
 	if p.whole() {
 		return text
@@ -117,6 +119,7 @@ func (p *part) Adapt(text []byte) []byte {
 		}
 		return fmt.Appendf(nil, "10.96.%d.%s", p.number, last)
 	})
+	text = nodePort.ReplaceAllFunc(text, func(found []byte) []byte { return fmt.Appendf(nil, "3%02d%s", p.number, found[3:]) })
 	return inDefault.ReplaceAllFunc(text, func(found []byte) []byte {
 		if bytes.HasPrefix(found, []byte("kubernetes.default")) {
 			return found // the API server's Service is there

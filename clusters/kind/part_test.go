@@ -43,12 +43,12 @@ func TestAddressesAndNamesOfAPart(t *testing.T) {
 	g := NewWithT(t)
 	whole, all := parts(workers(4), 2)
 	const text = `{"to": "10.96.0.80:80", "expect": ["10.96.0.1", "10.96.0.254"], "dns": "10.96.0.10/32", "names": "web.default.svc.cluster.local kubernetes.default.svc",
-		"selector": {"kubernetes.io/metadata.name": "default"}, "other": "10.96.0.8000 110.96.0.80 10.96.1.80"}`
+		"selector": {"kubernetes.io/metadata.name": "default"}, "other": "10.96.0.8000 110.96.0.80 10.96.1.80", "port": 30080, "at": "node/node-1:30080", "none": "30000ms 130080"}`
 	g.Expect(string(whole.Adapt([]byte(text)))).To(Equal(text))
 	adapted := string(all[1].Adapt([]byte(text)))
 	g.Expect(adapted).To(MatchJSON(`{"to": "10.96.2.80:80", "expect": ["10.96.0.1", "10.96.2.254"], "dns": "10.96.0.10/32",
 		"names": "web.lane-2.svc.cluster.local kubernetes.default.svc", "selector": {"kubernetes.io/metadata.name": "lane-2"},
-		"other": "10.96.0.8000 110.96.0.80 10.96.1.80"}`))
+		"other": "10.96.0.8000 110.96.0.80 10.96.1.80", "port": 30280, "at": "node/node-1:30280", "none": "30000ms 130080"}`))
 	g.Expect(string(all[1].Adapt([]byte("kubernetes.io/metadata.name: default\n")))).To(Equal("kubernetes.io/metadata.name: lane-2\n"))
 	g.Expect(string(all[1].Adapt([]byte(adapted)))).To(Equal(adapted), "once is enough")
 	g.Expect(whole.Unique("a") + " " + all[1].Unique("a")).To(Equal("a a-2"))

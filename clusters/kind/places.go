@@ -84,6 +84,19 @@ func (c *cluster) nodeOf(place string) string {
 	return "node/" + node.Name
 }
 
+// Address of a node or pod.
+func (c *cluster) Address(place string) (string, error) {
+	if n, ok := c.node(place); ok {
+		return n.Address.String(), nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if pod, ok := c.pods[place]; ok {
+		return pod.Status.PodIP, nil
+	}
+	return "", fmt.Errorf("%s is no node or pod", place)
+}
+
 // Agent of a place, or nil.
 func (c *cluster) Agent(place string) *agent.Conn {
 	if place == outsidePlace {

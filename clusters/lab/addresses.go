@@ -9,6 +9,9 @@ import (
 var (
 	podCIDR     = netip.MustParsePrefix("10.244.0.0/16")
 	serviceCIDR = netip.MustParsePrefix("10.96.0.0/12")
+	// externalCIDR has the addresses of load balancers, and those that a Service can have as externalIPs to be reached from the outside, which
+	// sends what goes there to the first node. It is reserved for documentation by RFC 5737.
+	externalCIDR = netip.MustParsePrefix("198.51.100.0/24")
 )
 
 const (

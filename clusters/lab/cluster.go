@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
@@ -35,10 +36,16 @@ type cluster struct {
 	mu        sync.Mutex
 	processes map[string]*local.Process // by place; the wiring's is "wiring"
 	state     state
-	line      string // the state as it was last told
-	addresses serviceAddresses
-	told      map[string]string // program to tell the state, by place
-	given     map[object][]byte // objects as they were given, of the kinds that can be replaced
+	// line is the state as it was last told, and proxyLine the one for kube-proxies, which has the crowd too.
+	line, proxyLine string
+	addresses       serviceAddresses
+	told            map[string]string // program to tell the state, by place
+	toldAt          time.Time
+	proxyMode       string
+	otherMode       bool // it was another one meanwhile
+	crowd           clusters.Crowd
+	crowded         []*corev1.Service
+	given           map[object][]byte // objects as they were given, of the kinds that can be replaced
 }
 
 const wiring = "wiring"
@@ -52,7 +59,7 @@ func (l *Lab) Create(ctx context.Context, spec clusters.Spec) (clusters.Cluster,
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{lab: l, spec: spec, work: work, processes: map[string]*local.Process{}, told: map[string]string{}, given: map[object][]byte{}}
+	c := &cluster{lab: l, spec: spec, work: work, proxyMode: spec.Proxy, processes: map[string]*local.Process{}, told: map[string]string{}, given: map[object][]byte{}}
 	for _, text := range append(slices.Clone(system), spec.Workload...) {
 		c.keep(text)
 	}
@@ -221,13 +228,8 @@ func (c *cluster) startPrograms(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for n, name := range nodeNames(c.spec.Nodes) {
 		place := nodePlace(name)
-		c.told[place] = "kube-proxy"
-		group.Go(func() error {
-			return c.start(ctx, place, program.Spec{Name: "kube-proxy", Network: true, Argv: []string{
-				filepath.Join(c.lab.Bin, "relapse-kube-proxy"), "--mode", c.spec.Proxy, "--node-name", name, "--node-ip", nodeIP(n),
-				"--cluster-cidr", podCIDR.String(), "--service-cidr", serviceCIDR.String(), "--metrics-bind-address", proxyMetrics,
-			}})
-		})
+		c.told[place] = kubeProxy
+		group.Go(func() error { return c.start(ctx, place, c.kubeProxyOf(n, c.proxyMode)) })
 	}
 	for _, pod := range c.work.pods {
 		for _, container := range pod.Spec.Containers {
@@ -304,22 +306,30 @@ func (c *cluster) tell(ctx context.Context) error {
 		c.state.Namespaces = append(c.state.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
 	}
 	line, err := json.Marshal(c.state)
-	c.line = string(line)
+	toProxies, proxiesErr := c.withCrowd(line)
+	c.line, c.proxyLine = string(line), string(toProxies)
 	c.mu.Unlock()
-	if err != nil {
+	if err := errors.Join(err, proxiesErr); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for place, name := range c.told {
 		group.Go(func() error { return c.tellPlace(ctx, place, name) })
 	}
-	return group.Wait()
+	err = group.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.toldAt = time.Now()
+	return err
 }
 
 // tellPlace sends the state to one program, and returns when it acts on it.
 func (c *cluster) tellPlace(ctx context.Context, place, name string) error {
 	c.mu.Lock()
 	in := program.Input{Name: name, Line: c.line, Expect: fmt.Sprintf(`"synced":%d`, c.state.Revision)}
+	if name == kubeProxy {
+		in.Line = c.proxyLine
+	}
 	c.mu.Unlock()
 	_, err := program.Send.Call(ctx, c.processes[place].Conn, in, nil)
 	if err != nil && c.mayEnd(name) && c.ended(ctx, place, name) {
@@ -328,9 +338,23 @@ func (c *cluster) tellPlace(ctx context.Context, place, name string) error {
 	return err
 }
 
-// Settle sends the state again: in nftables mode kube-proxy removes the chains of a Service that has gone at a synchronization
-// a second or more after it went. Source: Kubernetes pkg/proxy/nftables/proxier.go (staleChains).
-func (c *cluster) Settle(ctx context.Context) error { return c.tell(ctx) }
+// staleAfter is when kube-proxy removes the chains of a Service that has gone, in nftables mode: at a synchronization this long after the
+// last one. Source: Kubernetes pkg/proxy/nftables/proxier.go (staleChains).
+const staleAfter = time.Second
+
+// Settle sends the state again, for what kube-proxy has put off.
+func (c *cluster) Settle(ctx context.Context) error {
+	c.mu.Lock()
+	due := time.NewTimer(time.Until(c.toldAt.Add(staleAfter)))
+	c.mu.Unlock()
+	defer due.Stop()
+	select {
+	case <-due.C:
+		return c.tell(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Places lists the places that have an agent, less the wiring.
 func (c *cluster) Places() []string {
@@ -381,6 +405,21 @@ func (c *cluster) podsNamed(name string) []*corev1.Pod {
 		}
 	}
 	return pods
+}
+
+// Address of a node or pod.
+func (c *cluster) Address(place string) (string, error) {
+	for n, name := range nodeNames(c.spec.Nodes) {
+		if place == nodePlace(name) {
+			return nodeIP(n), nil
+		}
+	}
+	for _, pod := range c.work.pods {
+		if place == podPlace(pod) {
+			return pod.Status.PodIP, nil
+		}
+	}
+	return "", fmt.Errorf("%s is no node or pod", place)
 }
 
 // Agent of a place, or nil.

@@ -75,6 +75,9 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	found["pod-overlay"] = found["vxlan"]
 	found["coredns-pods"] = offers.Offer{OK: true, Why: "every pod of the lab has an agent"}
 	found["host-local"] = offers.Offer{Why: "the lab gives addresses itself; use --cluster kind"}
+	found["external-addresses"] = offers.Offer{OK: true, Why: "the outside sends what goes to 198.51.100.0/24 to the first node"}
+	found["many-services"] = offers.Offer{OK: true, Why: "the lab has no API server that would have to take them"}
+	found["proxy-mode"] = offers.Offer{OK: true, Why: "the lab starts kube-proxy itself"}
 	found["kubernetes"] = offers.Offer{Why: "the lab has no API server; use --cluster kind"}
 	return found, nil
 }
@@ -129,6 +132,7 @@ func (l *Lab) Differences() []string {
 		"Pods are network, mount, process and host-name namespaces without images or cgroups; their program is relapse's own, or the machine's nginx, HAProxy, Envoy or Node.js.",
 		"All nodes share this machine's kernel, so nf_conntrack_max, the conntrack hash table and neighbour limits are common to them, as on kind.",
 		"Network policies are compiled by relapse and enforced by nftables rules of its own where a node forwards packets, after kube-proxy's DNAT, as CNI plugins on iptables do; packets of connections that are open pass.",
+		"Load balancers of Services are imitated: the outside sends what goes to their addresses, or to externalIPs in 198.51.100.0/24, to the first node.",
 		"IPv4 only. A changed dnsConfig rewrites the pod's resolv.conf in place, where a cluster would make new pods.",
 	}
 }

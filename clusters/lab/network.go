@@ -36,7 +36,7 @@ func (c *cluster) wiringConfig() netconf.Config {
 	return config
 }
 
-// outsideConfig is a host that knows the nodes and nothing of their pods.
+// outsideConfig is a host that knows the nodes and nothing of their pods. It leads external addresses of Services to the first node.
 func (c *cluster) outsideConfig() netconf.Config {
 	return netconf.Config{
 		Sysctls: sysctls(nil),
@@ -44,6 +44,7 @@ func (c *cluster) outsideConfig() netconf.Config {
 			{Name: "lo", Addresses: []string{outside.DNS + "/32", outside.Host + "/32"}},
 			{Name: "eth0", Addresses: []string{outsideGateway + "/24"}},
 		},
+		Routes: []netconf.Route{{To: externalCIDR.String(), Via: nodeIP(0)}},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -142,7 +143,7 @@ func (c *cluster) Delete(ctx context.Context, kind, namespace, name string) erro
 	return c.act(ctx, kind)
 }
 
-// swap replaces the object of this name in the workload by what is in add. A Service keeps its address.
+// swap replaces the object of this name in the workload by what is in add. A Service keeps its addresses.
 func (c *cluster) swap(o object, add workload) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,19 +152,16 @@ func (c *cluster) swap(o object, add workload) error {
 	c.work.namespaces = append(without(c.work.namespaces, func(n *corev1.Namespace) bool { return is("Namespace", &n.ObjectMeta) }), add.namespaces...)
 	c.work.configMaps = append(without(c.work.configMaps, func(m *corev1.ConfigMap) bool { return is("ConfigMap", &m.ObjectMeta) }), add.configMaps...)
 	old := slices.IndexFunc(c.work.services, func(s *corev1.Service) bool { return is("Service", &s.ObjectMeta) })
-	was := ""
+	used := maps.Clone(c.addresses.used)
 	if old >= 0 {
-		was = c.work.services[old].Spec.ClusterIP
-		delete(c.addresses.used, was)
+		c.addresses.free(c.work.services[old])
 	}
 	for _, s := range add.services {
-		if s.Spec.ClusterIP == "" {
-			s.Spec.ClusterIP = was
+		if old >= 0 {
+			keepFrom(c.work.services[old], s)
 		}
 		if err := c.addresses.assign(s); err != nil {
-			if was != "" && was != corev1.ClusterIPNone {
-				c.addresses.used[was] = true
-			}
+			c.addresses.used = used
 			return err
 		}
 	}

@@ -1,8 +1,6 @@
 package lab
 
 import (
-	"fmt"
-	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,37 +19,6 @@ type state struct {
 	Pods           []*corev1.Pod                `json:"pods"`
 }
 
-// serviceAddresses gives out ClusterIPs as the API server does: those asked for, and free ones.
-type serviceAddresses struct{ used map[string]bool }
-
-func (a *serviceAddresses) assign(s *corev1.Service) error {
-	if a.used == nil {
-		a.used = map[string]bool{}
-	}
-	ip := s.Spec.ClusterIP
-	switch {
-	case ip == corev1.ClusterIPNone:
-		return nil
-	case ip == "":
-		// From 10.96.1.0 on, so that the first 255 stay for those who ask, like kube-dns.
-		for next := netip.MustParseAddr("10.96.1.1"); ; next = next.Next() {
-			if !a.used[next.String()] {
-				ip = next.String()
-				break
-			}
-		}
-	case a.used[ip]:
-		return fmt.Errorf("Service %s: spec.clusterIP: %s is taken", s.Name, ip)
-	default:
-		if parsed, err := netip.ParseAddr(ip); err != nil || !serviceCIDR.Contains(parsed) {
-			return fmt.Errorf("Service %s: spec.clusterIP: %s is not in %s", s.Name, ip, serviceCIDR)
-		}
-	}
-	a.used[ip] = true
-	s.Spec.ClusterIP, s.Spec.ClusterIPs = ip, []string{ip}
-	return nil
-}
-
 // endpoints computes the EndpointSlice of a Service, as the endpoint slice controller does.
 func endpoints(s *corev1.Service, pods []*corev1.Pod) *discoveryv1.EndpointSlice {
 	slice := &discoveryv1.EndpointSlice{
@@ -66,7 +33,7 @@ func endpoints(s *corev1.Service, pods []*corev1.Pod) *discoveryv1.EndpointSlice
 	selector := labels.SelectorFromSet(s.Spec.Selector)
 	var backends []*corev1.Pod
 	for _, pod := range pods {
-		if pod.Namespace == s.Namespace && selector.Matches(labels.Set(pod.Labels)) {
+		if pod.Namespace == s.Namespace && len(s.Spec.Selector) > 0 && selector.Matches(labels.Set(pod.Labels)) {
 			backends = append(backends, pod)
 		}
 	}

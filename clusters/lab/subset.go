@@ -23,8 +23,10 @@ var supported = map[string][]string{
 	},
 	"Service": {
 		"apiVersion", "kind", "metadata.name", "metadata.namespace", "metadata.labels.*", "metadata.annotations.*",
-		"spec.selector.*", "spec.clusterIP", "spec.type", "spec.sessionAffinity",
-		"spec.ports[].name", "spec.ports[].protocol", "spec.ports[].port", "spec.ports[].targetPort",
+		"spec.selector.*", "spec.clusterIP", "spec.type", "spec.sessionAffinity", "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+		"spec.ports[].name", "spec.ports[].protocol", "spec.ports[].port", "spec.ports[].targetPort", "spec.ports[].nodePort",
+		"spec.externalIPs[]", "spec.loadBalancerIP", "spec.loadBalancerSourceRanges[]", "spec.allocateLoadBalancerNodePorts",
+		"spec.externalTrafficPolicy", "spec.internalTrafficPolicy", "spec.healthCheckNodePort",
 	},
 	"NetworkPolicy": slices.Concat(
 		[]string{

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -28,7 +27,7 @@ func (w workload) checkTogether() []error {
 	taken := serviceAddresses{used: map[string]bool{clusterDNS: true}}
 	for _, s := range w.services {
 		own := s.Namespace == metav1.NamespaceSystem && s.Spec.ClusterIP == clusterDNS
-		if s.Spec.ClusterIP == "" || s.Spec.ClusterIP == corev1.ClusterIPNone || own {
+		if own {
 			continue
 		}
 		if err := taken.assign(s.DeepCopy()); err != nil {

@@ -114,8 +114,8 @@ func (w workload) check(nodes int) []error {
 		errs = append(errs, w.checkVolumes(pod)...)
 	}
 	for _, s := range w.services {
-		if s.Spec.Type != "" && s.Spec.Type != corev1.ServiceTypeClusterIP {
-			errs = append(errs, fmt.Errorf("Service %s: spec.type: the lab has only ClusterIP", s.Name))
+		if s.Spec.Type == corev1.ServiceTypeExternalName {
+			errs = append(errs, fmt.Errorf("Service %s: spec.type: the lab has only ClusterIP, NodePort and LoadBalancer", s.Name))
 		}
 		if len(s.Spec.Selector) == 0 {
 			errs = append(errs, fmt.Errorf("Service %s: spec.selector: the lab needs one", s.Name))

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -205,6 +206,12 @@ func placesHaveAgents(t *testing.T, s *subject) {
 		g.Expect(c.Enter(place)).NotTo(BeEmpty(), place)
 		g.Expect(c.Resolve(place)).To(Equal([]string{place}), "a place is its own name")
 	}
+	for _, place := range []string{"node/node-1", "pod/client"} {
+		address, err := c.Address(place)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(netip.ParseAddr(address)).To(HaveField("Is4()", true), place)
+	}
+	g.Expect(c.Address("pod/none")).Error().To(HaveOccurred())
 	g.Expect(c.Agent("pod/none")).To(BeNil())
 	for on, n := range map[string]int{"nodes": s.Nodes, "node-of/client": 1, "pod/client": 1, "pod/web": 2, "outside": 1} {
 		g.Expect(c.Resolve(on)).To(And(HaveLen(n), HaveEach(BeElementOf(c.Places()))), on)

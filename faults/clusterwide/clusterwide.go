@@ -17,8 +17,10 @@ var Catalogue = merge(faults.Catalogue, map[string]faults.Entry{
 	"delete-pods":        {On: cluster, New: func() any { return &DeletePods{} }},
 	"install-cni":        {On: cluster, New: func() any { return &InstallCNI{} }},
 	"kubernetes-object":  {On: cluster, New: func() any { return &KubernetesObject{} }},
+	"many-services":      {On: cluster, New: func() any { return &ManyServices{} }},
 	"no-cni":             {On: cluster, New: func() any { return &NoCNI{} }},
 	"nodelocal-dnscache": {On: cluster, New: func() any { return &NodeLocalDNSCache{} }},
+	"proxy-mode":         {On: cluster, New: func() any { return &ProxyMode{} }},
 	"nothing":            {On: slices.Concat(cluster, faults.Catalogue["nothing"].On), New: func() any { return &Nothing{} }},
 })
 

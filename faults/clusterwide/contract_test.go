@@ -65,6 +65,8 @@ var contracts = map[string]contract{
 	"kubernetes-object": {wide: true, settings: `{"object": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}}`, seen: map[string]float64{"matches": 1}},
 	"link":              {settings: `{"state": "down"}`, prepare: withUplink, seen: map[string]float64{"set": 1}},
 	"log-drops":         {settings: `{"protocol": "tcp", "port": 80}`, seen: map[string]float64{"rules": 1}},
+	"many-services":     {wide: true, settings: `{"count": 20}`, seen: map[string]float64{"services": 20}},
+	"proxy-mode":        {wide: true, settings: `{"mode": "iptables"}`, seen: map[string]float64{"mode": 1}},
 	"masquerade":        {settings: `{"ports": "kept"}`, seen: map[string]float64{"rules": 1}},
 	"mss-clamp":         {settings: `{"mss": 1300}`, prepare: startEcho, act: connectEcho, seen: map[string]float64{"rules": 1, "packets": 1}},
 	"no-cni":            {wide: true, seen: map[string]float64{"away": 2, "notReady": 2}},
@@ -263,6 +265,8 @@ func (b *bench) same(t *testing.T, when string, killed bool, places ...int) {
 		}
 	}
 	g.Expect(b.Objects()).To(BeEmpty(), when)
+	g.Expect(b.Crowd()).To(BeZero(), when)
+	g.Expect(b.ProxyMode()).To(Equal("nftables"), when)
 }
 
 // TestContract makes every change of the catalogue on nodes of its own, and sees to it that each is proved by its readings, and undone
@@ -378,6 +382,9 @@ func (b *bench) callsFail(t *testing.T) {
 	b.same(t, "a call failed", false, 0, 1)
 }
 
+// withoutAgents are the changes that need no agent of a place.
+var withoutAgents = []string{"coredns-config", "delete-pods", "kubernetes-object", "many-services", "nothing", "proxy-mode"}
+
 // killed: the agent of a place is killed, while the change is applied and before it is.
 func (b *bench) killed(t *testing.T) {
 	g := NewWithT(t)
@@ -388,7 +395,6 @@ func (b *bench) killed(t *testing.T) {
 	g.Expect(b.site.UndoAll(t.Context())).To(Succeed())
 	b.same(t, "killed", true, 0)
 	b.same(t, "killed", false, 1)
-	withoutAgents := []string{"nothing", "coredns-config", "delete-pods", "kubernetes-object"}
 	if err := b.site.Apply(t.Context(), b.step(t)); !slices.Contains(withoutAgents, b.name) {
 		g.Expect(err).To(MatchError(ContainSubstring("the agent is gone")))
 	}

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -109,7 +108,7 @@ func (l *lane) openProbes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		config, err := json.Marshal(probe.Use.Config)
+		config, err := l.configOf(probe)
 		if err != nil {
 			return fmt.Errorf("probe %s: %w", probe.ID, err)
 		}

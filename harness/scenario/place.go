@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -40,6 +41,19 @@ var PlaceKinds = func() []string {
 	}
 	return kinds
 }()
+
+// inAddress is a node or pod in an address, in place of a host.
+var inAddress = regexp.MustCompile(`^(\w+://)?((?:node|node-of|pod)/[^/:]+)(:\d.*)$`)
+
+// SplitAddress finds the node or pod in an address such as node/node-1:30080 or http://pod/web:8080/, and what is before and after it. The
+// place is empty if there is none.
+func SplitAddress(text string) (before, place, after string) {
+	m := inAddress.FindStringSubmatch(text)
+	if m == nil {
+		return text, "", ""
+	}
+	return m[1], m[2], m[3]
+}
 
 // ParsePlace reads nodes, node/NAME, node-of/POD, pod/NAME, outside, host or cluster.
 func ParsePlace(text string) (Place, error) {

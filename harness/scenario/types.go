@@ -97,7 +97,7 @@ type Topology struct {
 type Probe struct {
 	// ID names the probe in expectations and reports.
 	ID string `json:"id"`
-	// From is where the attempts are made: pod/NAME.
+	// From is where the attempts are made: pod/NAME, node/NAME, node-of/POD, or outside.
 	From string `json:"from" ref:"place"`
 	// Attempts is how many are made in each phase: at most 10000, and no more than start within 10m. Default: 20.
 	Attempts int `json:"attempts,omitempty" jsonschema:"minimum=1,maximum=10000"`

@@ -19,6 +19,21 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+func TestSplitAddress(t *testing.T) {
+	g := NewWithT(t)
+	for text, want := range map[string][3]string{
+		"node/node-1:30080":         {"", "node/node-1", ":30080"},
+		"http://pod/web:8080/a?b=c": {"http://", "pod/web", ":8080/a?b=c"},
+		"node-of/web:80":            {"", "node-of/web", ":80"},
+		"web:80":                    {"web:80"},
+		"http://pod/index.html":     {"http://pod/index.html"},
+		"http://node:80/pod/web:1":  {"http://node:80/pod/web:1"},
+	} {
+		before, place, after := SplitAddress(text)
+		g.Expect([3]string{before, place, after}).To(Equal(want), text)
+	}
+}
+
 func TestPhases(t *testing.T) {
 	g := NewWithT(t)
 	for _, text := range []string{"baseline", "fault", "remedy/a", "relapse/a", "control/a-1", "restored"} {

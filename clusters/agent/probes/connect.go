@@ -9,8 +9,8 @@ import (
 
 // Connect opens a new TCP connection and closes it again.
 type Connect struct {
-	// To is host:port.
-	To string `json:"to"`
+	// To is host:port. In place of a host there may be a node or pod, for its own address: node/node-1:30080, pod/web:8080.
+	To string `json:"to" ref:"address"`
 	// SourcePort, if given, is the first of 10000 source ports, one for each attempt: two probes with the same sourcePort use the same ports
 	// at the same time. Default: a port from 60001, each time another one.
 	SourcePort int `json:"sourcePort,omitempty" jsonschema:"minimum=1024,maximum=55000"`

@@ -12,8 +12,8 @@ import (
 // Datagram sends a datagram over UDP and waits until the server sends it back. With one socket for all attempts, they are one flow for
 // conntrack.
 type Datagram struct {
-	// To is host:port of an echo server.
-	To string `json:"to"`
+	// To is host:port of an echo server. In place of a host there may be a node or pod, for its own address: node/node-1:30080, pod/web:8080.
+	To string `json:"to" ref:"address"`
 	// Socket is kept if all attempts use one socket, and so one source port, or new if each attempt opens its own.
 	Socket string `json:"socket" jsonschema:"enum=kept,enum=new"`
 

@@ -15,8 +15,8 @@ import (
 
 // Download opens a new connection, requests a document from a web server and reads all of it.
 type Download struct {
-	// URL to ask for.
-	URL string `json:"url"`
+	// URL to ask for. In place of a host there may be a node or pod, for its own address: http://node/node-1:30080/.
+	URL string `json:"url" ref:"address"`
 	// Bytes, if given, is the size to request: the path /bytes?n=… of the program http in pods.
 	Bytes int64 `json:"bytes,omitempty" jsonschema:"minimum=1"`
 	// ReceiveBuffer is SO_RCVBUF in bytes, which limits the receive window. Default: the kernel's own choice.

@@ -15,8 +15,8 @@ import (
 // about connections from before the fault: without reopen, a broken connection is not opened again. Attempts do not wait for each other:
 // on a busy machine they would add up.
 type Echo struct {
-	// To is host:port of an echo server.
-	To string `json:"to"`
+	// To is host:port of an echo server. In place of a host there may be a node or pod, for its own address: node/node-1:30080, pod/web:8080.
+	To string `json:"to" ref:"address"`
 	// Reopen is true if an attempt that fails closes the connection, so that the next one opens another, as most programs do.
 	Reopen bool `json:"reopen,omitempty"`
 

@@ -19,8 +19,8 @@ import (
 // HTTP makes a request, on a new connection unless kept is set. It fails on an error, and on a status that is not expected. A redirect is
 // not followed. Which pod answered, the probe knows from programs of the image relapse.
 type HTTP struct {
-	// URL to ask for.
-	URL string `json:"url"`
+	// URL to ask for. In place of a host there may be a node or pod, for its own address: http://node/node-1:30080/.
+	URL string `json:"url" ref:"address"`
 	// Method of the request. Default: GET. Clients and proxies repeat a GET that failed on their own, but not a POST
 	// (RFC 9110, section 9.2.2).
 	Method string `json:"method,omitempty" jsonschema:"enum=GET,enum=HEAD,enum=POST,enum=PUT,enum=DELETE"`

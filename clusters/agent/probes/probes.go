@@ -20,14 +20,15 @@ import (
 
 // Catalogue lists every probe by the name that scenarios use.
 var Catalogue = map[string]func() any{
-	"connect":  func() any { return &Connect{} },
-	"datagram": func() any { return &Datagram{} },
-	"dns":      func() any { return &DNS{} },
-	"download": func() any { return &Download{} },
-	"echo":     func() any { return &Echo{} },
-	"http":     func() any { return &HTTP{} },
-	"lookup":   func() any { return &Lookup{} },
-	"session":  func() any { return &Session{} },
+	"connect":      func() any { return &Connect{} },
+	"datagram":     func() any { return &Datagram{} },
+	"dns":          func() any { return &DNS{} },
+	"download":     func() any { return &Download{} },
+	"echo":         func() any { return &Echo{} },
+	"first-packet": func() any { return &FirstPacket{} },
+	"http":         func() any { return &HTTP{} },
+	"lookup":       func() any { return &Lookup{} },
+	"session":      func() any { return &Session{} },
 }
 
 // Probe makes attempts. It may keep state from attempt to attempt, such as a connection.

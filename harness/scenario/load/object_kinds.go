@@ -158,7 +158,7 @@ func checkService(s *corev1.Service) kfield.ErrorList {
 		}
 		numbers.Insert(number)
 	}
-	return errs
+	return append(errs, checkExposure(&s.Spec)...)
 }
 
 func checkConfigMap(m *corev1.ConfigMap) kfield.ErrorList {

@@ -115,8 +115,8 @@ func (v *validator) probeList() {
 	v.atLeastOne("healthy", len(v.s.Healthy), "say what the probes show when nothing is wrong: give at least one expectation")
 	for i, probe := range v.s.Probes {
 		path := index("probes", i)
-		if place, err := scenario.ParsePlace(probe.From); err == nil && place.Kind != "pod" {
-			v.r.addAt(join(path, "from"), "%q is not a pod: a probe must run in pod/NAME", place)
+		if place, err := scenario.ParsePlace(probe.From); err == nil && !slices.Contains([]string{"pod", "node", "node-of", "outside"}, place.Kind) {
+			v.r.addAt(join(path, "from"), "a probe cannot run in %q: it must be pod/NAME, node/NAME, node-of/POD or outside", place)
 		}
 		if probe.Every == 0 {
 			v.r.addAt(join(path, "every"), "must be more than 0s")

@@ -29,6 +29,8 @@ func (v *validator) everywhere() {
 			v.ref(path, value.String(), list)
 		} else if ref == "place" {
 			v.place(path, value.String())
+		} else if _, place, _ := scenario.SplitAddress(value.String()); ref == "address" && place != "" {
+			v.place(path, place)
 		}
 	})
 }

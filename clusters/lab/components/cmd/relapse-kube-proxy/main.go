@@ -26,6 +26,7 @@ type options struct {
 	clusterCIDR netip.Prefix
 	serviceCIDR netip.Prefix
 	metrics     string
+	cleanUp     bool
 }
 
 func main() {
@@ -106,6 +107,7 @@ func parse(args []string) (options, error) {
 	flags.TextVar(&opts.clusterCIDR, "cluster-cidr", netip.Prefix{}, "the pods' network: what comes from elsewhere is masqueraded")
 	flags.TextVar(&opts.serviceCIDR, "service-cidr", netip.Prefix{}, "the Services' network (optional): nftables mode drops what goes to no Service in it")
 	flags.StringVar(&opts.metrics, "metrics-bind-address", "", "serve kube-proxy's metrics on this `address` (optional)")
+	flags.BoolVar(&opts.cleanUp, "clean-up", false, "first remove the rules of the other mode, as kube-proxy does whenever it starts")
 	if err := flags.Parse(args); err != nil {
 		return opts, err
 	}

@@ -51,6 +51,9 @@ func newNode(ctx context.Context, opts options) (*node, error) {
 	if err := setSysctls(ctx); err != nil {
 		return nil, err
 	}
+	if opts.cleanUp {
+		cleanUp(ctx, opts.mode)
+	}
 	n := &node{name: opts.nodeName, health: healthcheck.NewProxyHealthServer("", 2*syncPeriod, nil)}
 	detector := proxyutil.NewDetectLocalByCIDR(opts.clusterCIDR.String())
 	nodeIP := net.IP(opts.nodeIP.AsSlice())
@@ -78,6 +81,15 @@ func newNode(ctx context.Context, opts options) (*node, error) {
 		n.proxier.OnServiceCIDRsChanged([]string{opts.serviceCIDR.String()})
 	}
 	return n, nil
+}
+
+// cleanUp removes the rules of the other mode. What cannot be removed is in the log, and no error, as with kube-proxy.
+func cleanUp(ctx context.Context, mode string) {
+	if mode == modeNFTables {
+		iptables.CleanupLeftovers(ctx)
+	} else {
+		nftables.CleanupLeftovers(ctx)
+	}
 }
 
 // setSysctls has kube-proxy's own code set the conntrack time-outs, which belong to this namespace. The table's limit is
