@@ -16,7 +16,7 @@ import (
 var Catalogue = map[string]Reader{
 	"conntrack": {Read: conntrack, Reads: "connection tracking's counters, as conntrack -S prints them, and its entries", Keys: conntrackKeys, Always: true},
 	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: metricsPort, Key: metricsKey,
-		Reads: "what a program serves to Prometheus on a port of 127.0.0.1 (kube-proxy 10249, Felix 9091, Cilium 9962). A key is the name of a series, with labels if needed: drops_total{direction=\"in\"}. All series that have them are added up"},
+		Reads: "what a program serves to Prometheus on a port of 127.0.0.1 (CoreDNS 9153, kube-proxy 10249, Felix 9091, Cilium 9962). A key is the name of a series, with labels if needed: drops_total{direction=\"in\"}. All series that have them are added up"},
 	"policy":   {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
 	"services": {Read: services, Reads: "what kube-proxy's rules and conntrack say of UDP Services", Keys: servicesKeys},
 	"snmp":     {Read: snmp, Reads: "the kernel's protocol counters, named as nstat names them", Keys: snmpKeys()},
