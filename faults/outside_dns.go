@@ -83,6 +83,9 @@ func (c *OutsideDNS) Validate() error {
 	return nil
 }
 
+// WholeCluster is true: all lanes ask the same CoreDNS, and it asks this server.
+func (OutsideDNS) WholeCluster() bool { return true }
+
 var bindLine = regexp.MustCompile(`(?m)^\s*bind .*$`)
 
 // Apply starts the server anew with the names.

@@ -52,17 +52,16 @@ func configMap(corefile string) []byte {
 	return text
 }
 
-// corefile is the one in the ConfigMap.
+// corefile is the one in the ConfigMap; that of a workload comes after the lab's own.
 func (c *cluster) corefile() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.work.configMaps, func(m *corev1.ConfigMap) bool {
-		return corednsConfig == identify("ConfigMap", m.Namespace, m.Name)
-	})
-	if i < 0 {
-		return ""
+	for _, m := range slices.Backward(c.work.configMaps) {
+		if corednsConfig == identify("ConfigMap", m.Namespace, m.Name) {
+			return m.Data["Corefile"]
+		}
 	}
-	return c.work.configMaps[i].Data["Corefile"]
+	return ""
 }
 
 var kubernetesPlugin = regexp.MustCompile(`(?m)^([ \t]*kubernetes\b[^{\n]*?)[ \t]*(\{?)[ \t]*$`)

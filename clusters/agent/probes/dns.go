@@ -36,7 +36,7 @@ type DNS struct {
 	Fresh bool `json:"fresh,omitempty"`
 	// Retry is the time after which an attempt asks again if the answer was not the right one, until its time-out. Default: it asks once.
 	Retry units.Duration `json:"retry,omitempty"`
-	// Expect lists the records that are the right answer, in any order: addresses, names, or for SRV "PRIORITY WEIGHT PORT NAME". Default:
+	// Expect lists the records that are the right answer, in any order: addresses, names with their last dot, or "PRIORITY WEIGHT PORT NAME". Default:
 	// at least one record.
 	Expect []string `json:"expect,omitempty" jsonschema:"minItems=1"`
 	// Rcode is the response code that is right, with any records. Default: NOERROR.

@@ -21,7 +21,7 @@ var Catalogue = map[string]Reader{
 		Reads:         "how many entries connection tracking has of flows to a port, such as tcp:80. A key is a state as conntrack -L shows it, such as close-wait, or all, unreplied, assured, dnat, snat"},
 	"links": {Read: links, Reads: "what ip -d -s link and bridge -d link print", Keys: linksKeys},
 	"metrics": {Ask: metrics, Argument: "PORT", CheckArgument: portAfter("metrics", "10249"), Key: metricsKey,
-		Reads: "what a program serves to Prometheus on a port of 127.0.0.1 (kube-proxy 10249, Felix 9091, Cilium 9962). A key is the name of a series, with labels if needed: drops_total{direction=\"in\"}. All series that have them are added up"},
+		Reads: "what a program serves to Prometheus on a port of 127.0.0.1 (CoreDNS 9153, kube-proxy 10249, Felix 9091, Cilium 9962). A key is the name of a series, with labels if needed: drops_total{direction=\"in\"}. All series that have them are added up"},
 	"neighbours": {Read: neighbours, Reads: "the neighbour table for IPv4, as ip neigh prints it", Keys: neighboursKeys},
 	"nfqueue":    {Read: nfqueue, Reads: "the queues on which packets wait for programs in user space (NFQUEUE), all together", Keys: nfqueueKeys},
 	"policy":     {Read: policy, Reads: "what network policies isolate and drop on a node: those of the lab, of Calico or of Cilium", Keys: enforce.ReadingKeys},
