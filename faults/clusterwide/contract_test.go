@@ -55,7 +55,6 @@ var contracts = map[string]contract{
 	"conntrack-occupy":  {settings: occupySettings(), seen: map[string]float64{"entries": 100, "filling": 1}},
 	"delete-pods":       {wide: true, settings: `{"namespace": "kube-system", "selector": "k8s-app=kube-dns", "again": true}`, seen: map[string]float64{"running": 2}},
 	"dns-config":        {settings: `{"options": ["ndots:2"]}`, seen: map[string]float64{"set": 1}},
-	"drop-invalid":      {settings: `{"chain": "forward"}`, seen: map[string]float64{"rules": 1}},
 	"free-leases":       {prepare: withStaleLease, seen: map[string]float64{"free": 5}, atMost: map[string]float64{"stale": 0}},
 	"hold-fin":          {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},
 	"hold-pairs":        {settings: `{"protocol": "udp", "port": 53, "clash": true}`, seen: map[string]float64{"armed": 1}},

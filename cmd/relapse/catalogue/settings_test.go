@@ -65,10 +65,9 @@ var refused = map[string][][3]string{
 		{"pod/client", `{options: ["a\nnameserver 10.0.0.1"]}`, "options: must be one line"},
 		{"nodes", "{options: [rotate]}", "it acts on pod"},
 	},
-	"drop-invalid": {{"nodes", "{chain: output}", `"output" must be one of`}, {"host", "{chain: input}", "cannot be made on host"}},
-	"hold-fin":     {{"pod/client", "{port: 70000}", "port: must be at most 65535"}, {"pod/client", "{port: 80, maxHold: 11s}", "maxHold: must be at most 10s"}, {"nodes", "{port: 80}", "it acts on pod, outside"}},
-	"hold-pairs":   {{"nodes", "{protocol: udp, port: 53, last: client}", "last needs at: forward"}, {"nodes", "{protocol: udp, port: 53, maxWait: 1m}", "maxWait: must be at most 10s"}, {"host", "{protocol: udp, port: 53}", "cannot be made on host"}},
-	"install-cni":  {{"nodes", "{}", "it acts on cluster"}},
+	"hold-fin":    {{"pod/client", "{port: 70000}", "port: must be at most 65535"}, {"pod/client", "{port: 80, maxHold: 11s}", "maxHold: must be at most 10s"}, {"nodes", "{port: 80}", "it acts on pod, outside"}},
+	"hold-pairs":  {{"nodes", "{protocol: udp, port: 53, last: client}", "last needs at: forward"}, {"nodes", "{protocol: udp, port: 53, maxWait: 1m}", "maxWait: must be at most 10s"}, {"host", "{protocol: udp, port: 53}", "cannot be made on host"}},
+	"install-cni": {{"nodes", "{}", "it acts on cluster"}},
 	"kubernetes-object": {
 		{"cluster", "{object: {apiVersion: v1, kind: Service}}", "missing: object.metadata.name"},
 		{"nodes", "{object: {apiVersion: v1, kind: Namespace, metadata: {name: a}}}", "it acts on cluster"},
