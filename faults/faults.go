@@ -39,7 +39,6 @@ var Catalogue = map[string]Entry{
 	"conntrack-max":       {host, func() any { return &ConntrackMax{} }},
 	"conntrack-occupy":    {namespaces, func() any { return &ConntrackOccupy{} }},
 	"dns-config":          {pod, func() any { return &DNSConfig{} }},
-	"drop-invalid":        {namespaces, func() any { return &DropInvalid{} }},
 	"freeze":              {inCluster, func() any { return &Freeze{} }},
 	"free-leases":         {node, func() any { return &FreeLeases{} }},
 	"hold-fin":            {ends, func() any { return &HoldFIN{} }},

@@ -23,8 +23,6 @@ func TestRulesAsNftShowsThem(t *testing.T) {
 		change Change
 		want   []string
 	}{
-		{"relapse_drop_forward", &DropInvalid{Chain: "forward"}, []string{"hook forward priority", "ct state invalid counter packets 0 bytes 0 drop"}},
-		{"relapse_drop_input", &DropInvalid{Chain: "input"}, []string{"hook input priority", "ct state invalid counter packets 0 bytes 0 drop"}},
 		{"relapse_kept", &Masquerade{Ports: "kept"}, []string{
 			"type nat hook postrouting priority srcnat - 1;", "ip saddr 10.244.0.0/16 ip daddr != 10.244.0.0/16 counter packets 0 bytes 0 masquerade\n",
 		}},

@@ -172,7 +172,7 @@ func TestKeepUndoesWhatAKilledAgentLeft(t *testing.T) {
 		// The next agent comes at once: it must not take for the pod's own what the last one has left.
 		p := m.agent("pod/client", "pod", main.id, "20261121-000000-abcd", "pod/client").serving(t)
 		g.Expect(apply(t, p.Conn, "sysctl", `{"key": "net.ipv4.ip_forward", "value": "1"}`)).To(Succeed())
-		g.Expect(apply(t, p.Conn, "drop-invalid", `{}`)).To(Succeed())
+		g.Expect(apply(t, p.Conn, "packets", `{"at": "forward", "state": "invalid", "drop": "100%"}`)).To(Succeed())
 		g.Expect(apply(t, p.Conn, "dns-config", `{"options": ["ndots:2"]}`)).To(Succeed())
 		g.Expect(exec.Command("nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", main.cmd.Process.Pid), "sysctl", "-w", "net.ipv4.ip_local_port_range=20000 20007").Run()).To(Succeed())
 		g.Expect(inPod(main, "nft list ruleset")()).NotTo(Equal(before))

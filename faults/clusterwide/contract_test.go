@@ -56,7 +56,6 @@ var contracts = map[string]contract{
 	"coredns-config":    {wide: true, settings: `{"corefile": ".:53 {\n}\n"}`, seen: map[string]float64{"set": 1, "serving": 2}, atMost: map[string]float64{"failed": 0}},
 	"delete-pods":       {wide: true, settings: `{"namespace": "kube-system", "selector": "k8s-app=kube-dns", "again": true}`, seen: map[string]float64{"running": 2}},
 	"dns-config":        {settings: `{"options": ["ndots:2"]}`, seen: map[string]float64{"set": 1}},
-	"drop-invalid":      {settings: `{"chain": "forward"}`, seen: map[string]float64{"rules": 1}},
 	"free-leases":       {prepare: withStaleLease, seen: map[string]float64{"free": 5}, atMost: map[string]float64{"stale": 0}},
 	"freeze":            {settings: `{"program": "main"}`, prepare: startEcho, seen: map[string]float64{"frozen": 1}},
 	"hold-fin":          {settings: `{"port": 8080}`, seen: map[string]float64{"armed": 1}},

@@ -73,7 +73,6 @@ var refused = map[string][][3]string{
 		{"pod/client", `{options: ["a\nnameserver 10.0.0.1"]}`, "options: must be one line"},
 		{"nodes", "{options: [rotate]}", "it acts on pod"},
 	},
-	"drop-invalid":  {{"nodes", "{chain: output}", `"output" must be one of`}, {"host", "{chain: input}", "cannot be made on host"}},
 	"freeze":        {{"pod/client", "{program: man}", `freeze.program: unknown container "man": did you mean "main"?`}, {"nodes", "{program: a b}", "must be the name of a container or a process"}, {"host", "{program: sshd}", "it acts on node, pod"}},
 	"resume":        {{"pod/client", "{program: man}", `resume.program: unknown container "man"`}, {"nodes", "{program: a b}", "must be the name of a container or a process"}},
 	"hold-fin":      {{"pod/client", "{port: 70000}", "port: must be at most 65535"}, {"pod/client", "{port: 80, maxHold: 11s}", "maxHold: must be at most 10s"}, {"nodes", "{port: 80}", "it acts on pod, outside"}},
