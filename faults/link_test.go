@@ -24,6 +24,7 @@ func networkOf(t *testing.T) *Namespace {
 	for _, c := range []string{
 		"ip link set lo up", "ip link add uplink0 type veth peer name switch0", "ip addr add 192.168.77.10/24 dev uplink0",
 		"ip link set uplink0 up", "ip link set switch0 up", "ip route add default via 192.168.77.1",
+		"ip route add 10.60.0.1/32 dev uplink0", "ip route add 10.50.0.0/16 via 10.60.0.1", "ip route add 10.70.0.0/16 via 10.60.0.1",
 		"ip link add overlay0 type vxlan id 1 dstport 8472 local 192.168.77.10 nolearning", "ip addr add 10.244.1.0/32 dev overlay0",
 		"ip link set overlay0 up", "ip neigh add 10.244.2.0 lladdr 02:77:00:00:00:02 dev overlay0 nud permanent",
 		"bridge fdb append 02:77:00:00:00:02 dev overlay0 dst 192.168.77.11", "ip route add 10.244.2.0/24 via 10.244.2.0 dev overlay0 onlink",

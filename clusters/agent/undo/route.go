@@ -94,12 +94,22 @@ func parseRoute(message []byte) (ListedRoute, error) {
 	return r, nil
 }
 
-// routesOf are the records of the routes that the kernel deletes if a link goes down, and does not make again by itself.
+// routesOf are the records of the routes that the kernel deletes if a link goes down, and does not make again by itself. Those that lead to
+// next hops of others come first, and so are restored last.
 func routesOf(link netlink.Link) ([]Record, error) {
 	list, err := routes()
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(list, func(a, b ListedRoute) int {
+		switch {
+		case a.Gateway.IsValid() == b.Gateway.IsValid():
+			return 0
+		case a.Gateway.IsValid():
+			return -1
+		}
+		return 1
+	})
 	var records []Record
 	for _, r := range list {
 		if r.Link == link.Attrs().Index && r.Protocol != unix.RTPROT_KERNEL {
