@@ -23,7 +23,7 @@ type listed struct {
 	Title    string          `json:"title"`
 	Needs    []string        `json:"needs"`
 	Variants []listedVariant `json:"variants"`
-	summary string
+	summary  string
 	// Runs is whether at least one variant can run here. If not, Why says what is missing.
 	Runs bool   `json:"runs"`
 	Why  string `json:"why,omitempty"`
