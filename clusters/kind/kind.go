@@ -338,6 +338,9 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	says("host-local", plugin.HostLocal, "uses host-local", "does not use host-local with a range in the nodes' configuration")
 	says("cni-drops-invalid", plugin.DropsInvalid, "drops them", "does not drop them")
 	says("pod-bridge", plugin.Bridge, "connects pods to a bridge", "connects each pod to its node by a link of its own")
+	found["rp-filter-off"] = offers.Offer{Why: "kind's nodes have net.ipv4.conf.all.rp_filter=1"}
+	found["pod-networks-in-order"] = offers.Offer{Why: "Kubernetes gives the nodes their pod networks in any order"}
+	says("pod-routes", plugin.Routes, "makes routes to the nodes", "does not lead from node to node by routes alone")
 	says("pod-overlay", plugin.Overlay, "uses VXLAN", "uses no VXLAN device")
 	maps.Copy(found, offers.Path(plugin.EBPF))
 	return found, nil

@@ -72,6 +72,9 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	maps.Copy(found, offers.Path(false))
 	found["calico"] = offers.Offer{Why: "the lab makes its network itself; use --cluster kind --cni calico"}
 	found["pod-bridge"] = offers.Offer{OK: true, Why: "pods of the lab are ports of cni0"}
+	found["rp-filter-off"] = offers.Offer{OK: true, Why: "new network namespaces have rp_filter=0"}
+	found["pod-networks-in-order"] = offers.Offer{OK: true, Why: "the lab gives the nodes their pod networks in order"}
+	found["pod-routes"] = offers.Offer{OK: true, Why: "the lab makes the network that topology.podNetwork asks for"}
 	found["pod-overlay"] = found["vxlan"]
 	found["coredns-pods"] = offers.Offer{OK: true, Why: "every pod of the lab has an agent"}
 	found["host-local"] = offers.Offer{Why: "the lab gives addresses itself; use --cluster kind"}

@@ -32,6 +32,8 @@ type Plugin struct {
 	Own func(ctx context.Context, bin string) (*ownimage.Image, error)
 	// Policies says that it enforces NetworkPolicies.
 	Policies bool
+	// Routes says that nodes reach each other's pods by routes alone.
+	Routes bool
 	// HostLocal says that the nodes' configuration names the IPAM plugin host-local with a range.
 	HostLocal bool
 	// Flows is its log of what policies dropped, or nil if relapse reads none.

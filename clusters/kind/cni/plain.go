@@ -19,7 +19,7 @@ import (
 
 // plain is a minimal network: a veth pair for each pod (ptp) with an address from the node's share (host-local), routes between the
 // nodes, and masquerading. Its programs are in the node image's /opt/cni/bin. It has no daemon and does not enforce NetworkPolicies.
-var plain = Plugin{HostLocal: true, Install: installPlain}
+var plain = Plugin{HostLocal: true, Routes: true, Install: installPlain}
 
 // plainFile is read by the node's containerd. Its name sorts before those of other plugins.
 const plainFile = "/etc/cni/net.d/10-relapse-plain.conflist"
