@@ -111,17 +111,19 @@ func MatrixTerminal(w io.Writer, m matrix.Matrix, width int, color bool) error {
 	for _, r := range m.Rows {
 		name = max(name, utf8.RuneCountInString(r.Detector))
 	}
-	t.line(fmt.Sprintf("%-*s  recall  precision  also fires on", name, "detector"))
+	t.line(fmt.Sprintf("%-*s  recall  precision", name, "detector"))
 	for _, r := range m.Rows {
 		var others []string
 		for _, hit := range r.Others {
 			others = append(others, hit.Failure)
 		}
-		text := strings.Join(others, ", ")
+		t.line(fmt.Sprintf("%-*s  %6s  %9s", name, r.Detector, percentOf(r.Recall), percentOf(r.Precision)))
 		if r.Silent {
-			text = strings.TrimPrefix(text+"; documented, and known not to see it", "; ")
+			t.wrap("    ", "documented, and known not to see it", nil)
 		}
-		t.wrap(fmt.Sprintf("%-*s  %6s  %9s  ", name, r.Detector, percentOf(r.Recall), percentOf(r.Precision)), text, nil)
+		if len(others) > 0 {
+			t.wrap("    also fires on ", strings.Join(others, ", "), nil)
+		}
 	}
 	t.line("")
 	outcome, title := matrixOutcome(m)

@@ -16,7 +16,6 @@ import (
 func TestManyServicesAndAnotherMode(t *testing.T) {
 	for _, proxy := range []string{"nftables", "iptables"} {
 		t.Run(proxy, func(t *testing.T) {
-			t.Parallel()
 			g := NewWithT(t)
 			spec := clusters.Spec{Name: proxy, Nodes: 1, Proxy: proxy, Workload: [][]byte{
 				object(t, `{apiVersion: v1, kind: Pod, metadata: {name: client}, spec: {containers: [{name: main, image: relapse, args: [pause]}]}}`),
