@@ -142,18 +142,11 @@ func (*CNIConfig) Keys() units.Keys {
 
 // Readings looks at the files.
 func (c *CNIConfig) Readings(context.Context) (map[string]float64, error) {
-	values := map[string]float64{"there": 0, "first": 0, "leases": 0}
 	files, err := cniConfigs("")
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(files, filepath.Join(cniFolder, c.Name)) {
-		values["there"] = 1
-	}
-	if files[0] == filepath.Join(cniFolder, c.Name) {
-		values["first"] = 1
-	}
+	path := filepath.Join(cniFolder, c.Name)
 	_, used, err := hostLocal{folder: filepath.Join(nodeRoot, otherLeases, c.network())}.leases()
-	values["leases"] = float64(len(used))
-	return values, err
+	return map[string]float64{"there": share(slices.Contains(files, path)), "first": share(files[0] == path), "leases": float64(len(used))}, err
 }

@@ -178,10 +178,7 @@ func (c *ConntrackOccupy) Readings(ctx context.Context) (map[string]float64, err
 	if err != nil {
 		return nil, err
 	}
-	readings := map[string]float64{"entries": float64(c.entries.Load()), "free": float64(free), "filling": 0}
-	if c.filling.Load() {
-		readings["filling"] = 1
-	}
+	readings := map[string]float64{"entries": float64(c.entries.Load()), "free": float64(free), "filling": share(c.filling.Load())}
 	if err := c.failed.Load(); err != nil {
 		return readings, *err
 	}

@@ -85,8 +85,5 @@ func (c *DNSConfig) Readings(context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.merge(string(now)) == string(now) {
-		return map[string]float64{"set": 1}, nil
-	}
-	return map[string]float64{"set": 0}, nil
+	return map[string]float64{"set": share(c.merge(string(now)) == string(now))}, nil
 }

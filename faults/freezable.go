@@ -58,14 +58,6 @@ func (f freezable) frozen(ctx context.Context) (bool, error) {
 	return allStopped(f.processes)
 }
 
-// share is 1 for what is so, and else 0.
-func share(is bool) float64 {
-	if is {
-		return 1
-	}
-	return 0
-}
-
 // allStopped says whether there are processes and all are stopped. One that has ended is not.
 func allStopped(all []procs.ID) (bool, error) {
 	if len(all) == 0 {

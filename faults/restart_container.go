@@ -91,8 +91,6 @@ func (c *RestartContainer) Readings(ctx context.Context) (map[string]float64, er
 // running is 1 while a program runs as a change has started it.
 func running(ctx context.Context, programs program.Keeper, changed program.Spec) (map[string]float64, error) {
 	now, err := programs.Spec(ctx, changed.Name)
-	if err == nil && programs.Alive(ctx, changed.Name) == nil && slices.Equal(now.Argv, changed.Argv) && maps.Equal(now.Files, changed.Files) {
-		return map[string]float64{"running": 1}, nil
-	}
-	return map[string]float64{"running": 0}, nil
+	as := err == nil && programs.Alive(ctx, changed.Name) == nil && slices.Equal(now.Argv, changed.Argv) && maps.Equal(now.Files, changed.Files)
+	return map[string]float64{"running": share(as)}, nil
 }

@@ -148,8 +148,5 @@ func (c *Route) Readings(context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.is(route) {
-		return map[string]float64{"set": 1}, nil
-	}
-	return map[string]float64{"set": 0}, nil
+	return map[string]float64{"set": share(c.is(route))}, nil
 }

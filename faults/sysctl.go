@@ -60,8 +60,5 @@ func (c *Sysctl) Readings(context.Context) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	if now == c.Value {
-		return map[string]float64{"set": 1}, nil
-	}
-	return map[string]float64{"set": 0}, nil
+	return map[string]float64{"set": share(now == c.Value)}, nil
 }
