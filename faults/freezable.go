@@ -46,7 +46,7 @@ func (f freezable) freeze(ctx context.Context, frozen bool) error {
 	case f.keeper != nil:
 		return f.keeper.Freeze(ctx, f.name, frozen)
 	case frozen:
-		return signalAll(f.processes, unix.SIGSTOP)
+		return errors.Join(signalAll(f.processes, unix.SIGSTOP), awaitStopped(ctx, f.processes))
 	}
 	return signalAll(f.processes, unix.SIGCONT)
 }
@@ -89,6 +89,15 @@ func signalAll(all []procs.ID, sig unix.Signal) error {
 		errs = append(errs, process.Signal(sig), process.Close())
 	}
 	return errors.Join(errs...)
+}
+
+func awaitStopped(ctx context.Context, all []procs.ID) error {
+	for _, id := range all {
+		if err := procs.AwaitStopped(ctx, id.PID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // frozenProcesses lets processes go on.

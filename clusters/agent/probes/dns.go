@@ -91,7 +91,7 @@ func (p *DNS) Attempt(ctx context.Context, number int) (Outcome, error) {
 			return outcome, err
 		}
 		next, nextErr := p.ask(ctx, server, number)
-		if nextErr != nil && (ctx.Err() != nil || errors.Is(nextErr, os.ErrDeadlineExceeded)) {
+		if late := net.Error(nil); ctx.Err() != nil && nextErr != nil || errors.As(nextErr, &late) && late.Timeout() {
 			return outcome, err // the last answer says more than that there was no time for another
 		}
 		outcome, err = next, nextErr

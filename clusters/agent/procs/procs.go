@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/relapse-k8s/relapse/clusters/agent/await"
 )
 
 // ID identifies one process while the machine is up: a pid may be reused, but not a pid with the same start time.
@@ -47,6 +49,24 @@ func Stopped(pid int) (bool, error) {
 	stat, err := readStat(pid)
 	return stat.state == "T", err
 }
+
+// AwaitStopped waits until a process that got SIGSTOP is stopped: the signal only asks for it. One that has ended will never be.
+func AwaitStopped(ctx context.Context, pid int) error {
+	err := await.Until(ctx, stopLimit, time.Millisecond, func(context.Context) (string, error) {
+		stat, err := readStat(pid)
+		if Gone(err) || stat.state == "T" || stat.state == "Z" || stat.state == "X" {
+			return "", nil
+		}
+		return fmt.Sprintf("process %d is in state %s, not stopped", pid, stat.state), err
+	})
+	if err != nil {
+		return fmt.Errorf("after SIGSTOP: %w", err)
+	}
+	return nil
+}
+
+// stopLimit bounds the wait for a process that is in a system call which no signal interrupts.
+const stopLimit = 30 * time.Second
 
 // stat is the part of /proc/PID/stat that is used here.
 type stat struct {

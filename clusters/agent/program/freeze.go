@@ -11,7 +11,7 @@ import (
 )
 
 // Freeze stops all processes of a program where they are, or lets them go on. One in a session of its own is not reached.
-func (m *Manager) Freeze(_ context.Context, name string, frozen bool) error {
+func (m *Manager) Freeze(ctx context.Context, name string, frozen bool) error {
 	r, err := m.find(name)
 	if err != nil {
 		return err
@@ -26,6 +26,11 @@ func (m *Manager) Freeze(_ context.Context, name string, frozen bool) error {
 	r.mu.Unlock()
 	if err := syscall.Kill(-r.cmd.Process.Pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("program %s: %s: %w", name, sig, err)
+	}
+	if frozen {
+		if err := procs.AwaitStopped(ctx, r.cmd.Process.Pid); err != nil {
+			return fmt.Errorf("program %s: %w", name, err)
+		}
 	}
 	if line == "" {
 		return nil
