@@ -63,19 +63,40 @@ func (c *cluster) check(ctx context.Context, err error) string {
 		err = c.Settle(ctx)
 	}
 	if err == nil {
-		var what string
-		if what, err = c.kind.replaced(ctx); what != "" {
-			err = errors.New(what)
-		}
-	}
-	if err == nil {
-		err = c.kind.unchanged(ctx, c.part)
+		err = c.kind.asBefore(ctx, c.part)
 	}
 	if err != nil {
 		return err.Error()
 	}
 	return ""
 }
+
+// asBefore compares a part's nodes with their recorded state. If the cluster's own pods were replaced by others of the same controllers, while
+// a lane had the whole cluster, all but what belongs to pods is compared, and then the state is recorded again.
+func (k *Kind) asBefore(ctx context.Context, p *part) error {
+	what, err := k.replaced(ctx)
+	switch {
+	case err != nil:
+		return err
+	case what == "":
+		return k.unchanged(ctx, p, nothing)
+	case !p.whole():
+		return errors.New(what)
+	}
+	now, err := k.systemPods(ctx)
+	if err != nil {
+		return err
+	}
+	if before, now := controllers(k.system), controllers(now); !slices.Equal(before, now) {
+		return fmt.Errorf("%s: they had the controllers %v, and have %v", what, before, now)
+	}
+	if err := k.unchanged(ctx, p, podNetwork.MatchString); err != nil {
+		return err
+	}
+	return k.look(ctx)
+}
+
+func nothing(string) bool { return false }
 
 // sameAsBefore compares all nodes when no lane lives. While lanes run side by side, kube-proxies have the rules for all of them, which the
 // comparisons in between leave out.
@@ -86,14 +107,15 @@ func (k *Kind) sameAsBefore(ctx context.Context) error {
 	if err := k.settle(ctx, k.all); err != nil {
 		return err
 	}
-	return k.unchanged(ctx, k.all)
+	return k.unchanged(ctx, k.all, nothing)
 }
 
-// unchanged waits until a part's nodes are in their recorded state. A node without its agent can no longer be checked.
-func (k *Kind) unchanged(ctx context.Context, p *part) error {
+// unchanged waits until a part's nodes are in their recorded state, but for differences that are not to count. A node without its agent can
+// no longer be checked.
+func (k *Kind) unchanged(ctx context.Context, p *part, but func(string) bool) error {
 	var gone error
 	err := k.cluster.WaitFor(ctx, limits.SameNodes, func(ctx context.Context) (string, error) {
-		what, err := p.changed(ctx)
+		what, err := p.changed(ctx, but)
 		if errors.Is(err, agent.ErrGone) {
 			gone = err
 			return "", nil
@@ -103,8 +125,8 @@ func (k *Kind) unchanged(ctx context.Context, p *part) error {
 	return errors.Join(gone, err)
 }
 
-// changed lists the differences between the nodes' state now and the recorded one.
-func (p *part) changed(ctx context.Context) (string, error) {
+// changed lists the differences between the nodes' state now and the recorded one, but for those that are not to count.
+func (p *part) changed(ctx context.Context, but func(string) bool) (string, error) {
 	now, err := p.fingerprints(ctx)
 	if err != nil {
 		return "", err
@@ -113,7 +135,7 @@ func (p *part) changed(ctx context.Context) (string, error) {
 	for place, before := range p.pristine {
 		for _, d := range fingerprint.Diff(withoutPortmap(before), withoutPortmap(now[place])) {
 			// kube-proxy in iptables mode writes mutually exclusive rules in a different order each time.
-			if !strings.HasSuffix(d, "the same lines in another order") && !(!p.whole() && proxyRules.MatchString(d)) {
+			if !strings.HasSuffix(d, "the same lines in another order") && !(!p.whole() && proxyRules.MatchString(d)) && !but(d) {
 				all = append(all, place+": "+d)
 			}
 		}
@@ -160,7 +182,11 @@ func (k *Kind) replaceDirty(ctx context.Context, spec clusters.Spec) error {
 	if err := errors.Join(k.hangUp(ctx), k.cluster.Delete(ctx)); err != nil {
 		return fmt.Errorf("%s; deleting it: %w", why, err)
 	}
-	if err := k.create(ctx); err != nil {
+	nodes := k.Spec.Nodes
+	if spec.Whole && k.NodesEach > 0 {
+		nodes = k.NodesEach // who needs the whole cluster comes last, so nobody needs nodes for lanes side by side any more
+	}
+	if err := k.create(ctx, nodes); err != nil {
 		return fmt.Errorf("%s; making a new one: %w", why, err)
 	}
 	if spec.Note != nil {

@@ -138,13 +138,14 @@ func (k *Kind) open(ctx context.Context) (err error) {
 	if k.guard, err = guard.Start(ctx, filepath.Join(k.Bin, "relapse-agent"), log, k.state); err != nil {
 		return errors.Join(err, k.state.Remove())
 	}
-	return k.create(ctx)
+	return k.create(ctx, k.Spec.Nodes)
 }
 
 // create makes a cluster for this provider.
-func (k *Kind) create(ctx context.Context) error {
+func (k *Kind) create(ctx context.Context, nodes int) error {
 	k.made++
 	spec := k.Spec
+	spec.Nodes = nodes
 	spec.Name = fmt.Sprintf("%s-%d", runstate.ObjectPrefix(k.state.ID), k.made)
 	spec.Logs = filepath.Join(k.Logs, "cluster-"+k.state.ID)
 	spec.Progress, spec.Bin = k.tell, k.Bin

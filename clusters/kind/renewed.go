@@ -66,6 +66,19 @@ func (k *Kind) replaced(ctx context.Context) (string, error) {
 	return changed("the cluster's own pods", podNames(maps.Values(k.system)), podNames(maps.Values(pods))), nil
 }
 
+// controllers are those of pods, one for each pod; a pod without one is its own.
+func controllers(pods map[types.UID]corev1.Pod) []types.UID {
+	var all []types.UID
+	for uid, pod := range pods {
+		if owner := metav1.GetControllerOf(&pod); owner != nil {
+			uid = owner.UID
+		}
+		all = append(all, uid)
+	}
+	slices.Sort(all)
+	return all
+}
+
 func podNames(pods iter.Seq[corev1.Pod]) map[types.UID]string {
 	names := map[types.UID]string{}
 	for pod := range pods {

@@ -201,6 +201,10 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 func (f *runFlags) lanes(c *cobra.Command, list ...*scenario.Scenario) int {
 	n := 0
 	for _, s := range list {
+		if s.Topology.Exclusive { // its lanes have the whole cluster, one after the other
+			n = max(n, 1)
+			continue
+		}
 		for i := range s.Variants {
 			v := &s.Variants[i]
 			if len(f.variants) == 0 || slices.Contains(f.variants, v.ID) {
