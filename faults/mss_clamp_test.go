@@ -19,7 +19,6 @@ func TestMSSClamp(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	server, err := net.Listen("tcp4", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	defer server.Close()

@@ -19,7 +19,6 @@ func TestSlowNFQueue(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	client, err := net.Dial("udp4", "127.0.0.1:9000")
 	g.Expect(err).NotTo(HaveOccurred())
 	defer client.Close()

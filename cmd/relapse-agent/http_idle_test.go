@@ -20,7 +20,6 @@ func TestHTTPServerClosesIdleConnections(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- httpServer{address: "127.0.0.1:8080", idle: 10 * time.Millisecond}.serve(ctx) }()
@@ -42,7 +41,6 @@ func TestHTTPServerEndsConnectionsThatAreOld(t *testing.T) {
 	if !nstest.Enter(t) {
 		return
 	}
-	nstest.Must(t, "ip link set lo up")
 	for name, http2 := range map[string]bool{"HTTP/1.1": false, "HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

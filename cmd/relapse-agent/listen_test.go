@@ -18,7 +18,6 @@ func TestABusyServerLeavesConnectionsInItsShortQueue(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	ctx, cancel := context.WithCancel(t.Context())
 	listener, err := listening{backlog: 3, acceptEvery: time.Hour}.listen(ctx, "127.0.0.1:8080")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -47,7 +46,6 @@ func TestAServerAnswersLateWhoHasClosedItsSide(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- echoServer{address: "127.0.0.1:8080", delay: 100 * time.Millisecond}.serve(ctx) }()

@@ -41,7 +41,6 @@ func TestDatagramsOfOneSocketAndOfMany(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	address, from := datagramServer(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -67,7 +66,6 @@ func TestDatagramHearsThatItIsRefused(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	p := &Datagram{To: "127.0.0.1:9", Socket: "kept"}
@@ -83,7 +81,6 @@ func TestDatagramDropsWhatIsLate(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	server, err := net.ListenPacket("udp4", "127.0.0.1:5353")
 	g.Expect(err).NotTo(HaveOccurred())
 	p := &Datagram{To: "127.0.0.1:5353", Socket: "kept"}
@@ -137,7 +134,6 @@ func TestDatagramsOfTheirOwnDoNotWaitForEachOther(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	defer server.Close()
@@ -163,7 +159,6 @@ func TestARenewedProbeGoesBackToItsSocket(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	address, from := datagramServer(t)
 	server := &Server{open: map[string]Probe{"kept": &Datagram{To: address, Socket: "kept"}, "connect": &Connect{To: address}}}
 	sender := func() string {

@@ -91,7 +91,6 @@ func TestDNSTellsAnswersApart(t *testing.T) {
 	if !nstest.Enter(t) {
 		return
 	}
-	nstest.Must(t, "ip link set lo up")
 	asked := dnsServer(t)
 	const question = "question to 127.0.0.1:53 for "
 	for _, c := range []struct {

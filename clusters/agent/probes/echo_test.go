@@ -42,7 +42,6 @@ func TestEchoIsNotTakenForThatOfAnotherAttempt(t *testing.T) {
 	if !nstest.Enter(t) {
 		return
 	}
-	nstest.Must(t, "ip link set lo up")
 	for name, c := range map[string]struct {
 		late, want string // what comes back under the second attempt, and its error
 	}{
@@ -89,7 +88,6 @@ func TestEchosDoNotWaitForEachOther(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	address, got, conns := lines(t)
 	p := &Echo{To: address}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -120,7 +118,6 @@ func TestEchoReopens(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	defer listener.Close()

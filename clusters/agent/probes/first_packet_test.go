@@ -39,7 +39,6 @@ func TestFirstPacketIsComparedWithTheSecond(t *testing.T) {
 	if !nstest.Enter(t) {
 		return
 	}
-	nstest.Must(t, "ip link set lo up")
 	g := NewWithT(t)
 	const late = 200 * time.Millisecond
 	slowToStart(t, late)

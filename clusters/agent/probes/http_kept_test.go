@@ -17,7 +17,6 @@ func TestHTTPUsesAddressesInTurn(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	listener, err := net.Listen("tcp4", "0.0.0.0:8080")
 	g.Expect(err).NotTo(HaveOccurred())
 	server := http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -117,7 +117,6 @@ func TestLookupByGosResolver(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	conf := filepath.Join(t.TempDir(), "resolv.conf")
 	g.Expect(os.WriteFile(conf, []byte("nameserver 127.0.0.1\nsearch missing.test\noptions ndots:2\n"), 0o644)).To(Succeed())
 	nstest.Must(t, "mount --bind "+conf+" /etc/resolv.conf")

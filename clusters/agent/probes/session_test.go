@@ -18,7 +18,6 @@ func TestSession(t *testing.T) {
 	if !nstest.Enter(t) {
 		return
 	}
-	nstest.Must(t, "ip link set lo up")
 	const pause = units.Duration(50 * time.Millisecond)
 	for name, c := range map[string]struct {
 		probe  *Session
@@ -87,7 +86,6 @@ func TestASessionsSocketHasItsSettings(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
 	defer listener.Close()

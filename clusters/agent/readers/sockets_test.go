@@ -16,7 +16,6 @@ func TestSockets(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	g.Expect(os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40007"), 0o644)).To(Succeed())
 	listener, err := net.Listen("tcp", ":8080")
 	g.Expect(err).NotTo(HaveOccurred())

@@ -73,7 +73,6 @@ func TestKillAtAnyMoment(t *testing.T) {
 	}
 	t.Logf("RELAPSE_TEST_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	nstest.Must(t, "ip link set lo up")
 	nstest.Must(t, "ip link add eth0 type veth peer name eth1")
 	nstest.Must(t, "sysctl -w net.ipv4.conf.eth1.forwarding=1")
 	g.Expect(os.WriteFile(files+"/old", []byte("before\n"), 0o640)).To(Succeed())

@@ -99,7 +99,6 @@ func TestConntrackMark(t *testing.T) {
 		return
 	}
 	g := NewWithT(t)
-	nstest.Must(t, "ip link set lo up")
 	create := func(port uint16, mark uint32) {
 		flow := &netlink.ConntrackFlow{FamilyType: netlink.FAMILY_V4, TimeOut: 100, Mark: mark}
 		flow.Forward = netlink.IPTuple{SrcIP: net.IPv4(10, 0, 0, 1), DstIP: net.IPv4(10, 0, 0, 2), SrcPort: port, DstPort: 53, Protocol: 17}

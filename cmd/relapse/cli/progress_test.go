@@ -86,6 +86,8 @@ func TestCommandCanBeTypedAgain(t *testing.T) {
 		"--images archives --allow-egress --allow-any-object --pause-at fault --timeout 5m0s --seed 7")))
 	f.cluster, f.pauseAt = "kind/dev", ""
 	g.Expect(f.command("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy nftables --cluster kind/dev --seed 7")), "it is that cluster's affair")
+	f.jobs = 3
+	g.Expect(f.oneCommand("dns-5s")).To(Equal(strings.Fields("relapse run dns-5s --proxy nftables --cluster kind/dev --seed 7 --jobs 3")))
 }
 
 func TestACommandOfSeveralCanBeTypedAgain(t *testing.T) {

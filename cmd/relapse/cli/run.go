@@ -165,7 +165,7 @@ func (f *runFlags) run(c *cobra.Command, name string) error {
 		return err
 	}
 	f.chooseSeed()
-	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: s.Topology.Nodes, lanes: f.lanes(c, s), out: f.out, command: f.command(name), tell: f.tell(c)})
+	provider, err := f.provider(c.Context(), needed{proxy: f.proxy, nodes: s.Topology.Nodes, lanes: f.lanes(c, s), out: f.out, command: f.oneCommand(name), tell: f.tell(c)})
 	if err != nil {
 		return err
 	}
@@ -277,7 +277,7 @@ func modes(name string) []string {
 func (f *runFlags) options(provider clusters.Provider, name string, s *scenario.Scenario, source []byte) run.Options {
 	o := run.Options{
 		Scenario: s, Source: source, Provider: provider, Agent: filepath.Join(f.bin, "relapse-agent"), Proxy: f.proxy,
-		Variants: f.variants, Repeat: f.repeat, Seed: f.seed, Timeout: f.timeout, Out: f.out, AllowHostChanges: f.hostChanges, Command: f.command(name),
+		Variants: f.variants, Repeat: f.repeat, Seed: f.seed, Timeout: f.timeout, Out: f.out, AllowHostChanges: f.hostChanges, Command: f.oneCommand(name),
 	}
 	if n := provider.AtOnce(); n > 0 {
 		o.Slots = semaphore.NewWeighted(int64(n))
@@ -328,6 +328,15 @@ func (f *runFlags) command(name string) []string {
 		command = append(command, "--agree-with", f.agreeWith)
 	}
 	return append(command, "--seed", fmt.Sprint(f.seed))
+}
+
+// oneCommand is the command that runs one scenario again, with as many lanes side by side.
+func (f *runFlags) oneCommand(name string) []string {
+	command := f.command(name)
+	if _, onKind := f.onKind(); onKind && f.jobs != suite.Lanes() {
+		command = append(command, "--jobs", fmt.Sprint(f.jobs))
+	}
+	return command
 }
 
 // kindCommand is the part of the command that describes the kind cluster to create.

@@ -20,13 +20,14 @@ import (
 const inside = "RELAPSE_NSTEST"
 
 // Enter runs the calling test again in a process with namespaces of its own and returns false: the caller then returns. In that
-// process it returns true. If that is not permitted the test is skipped. It is for top-level tests.
+// process, where lo is up, it returns true. If that is not permitted the test is skipped. It is for top-level tests.
 func Enter(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(inside) == t.Name() {
 		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 			t.Fatalf("make mounts private: %v", err)
 		}
+		Must(t, "ip link set lo up")
 		return true
 	}
 	cmd := again(t.Name(), syscall.CLONE_NEWNET|syscall.CLONE_NEWNS, "-test.run=^"+t.Name()+"$", "-test.v", "-test.count=1")
