@@ -18,7 +18,7 @@ func TestTheShardsOfTheSuiteAreTheWholeSuite(t *testing.T) {
 		var parts []chosen
 		for number := 1; number <= of; number++ {
 			f.shard = fmt.Sprintf("%d/%d", number, of)
-			part, shard, err := f.own(all)
+			part, shard, err := f.own(t.Context(), all)
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(part).NotTo(BeEmpty())
 			g.Expect(shard).To(Equal(&reports.Shard{Number: number, Of: of, Scenarios: len(all)}))
@@ -27,5 +27,5 @@ func TestTheShardsOfTheSuiteAreTheWholeSuite(t *testing.T) {
 		g.Expect(parts).To(ConsistOf(all))
 	}
 	f.shard = ""
-	g.Expect(f.own(all)).To(Equal(all), "without --shard it is all of them, and no shard")
+	g.Expect(f.own(t.Context(), all)).To(Equal(all), "without --shard it is all of them, and no shard")
 }

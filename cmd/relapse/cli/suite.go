@@ -41,7 +41,7 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	list, shard, err := f.own(list)
+	list, shard, err := f.own(c.Context(), list)
 	if err != nil {
 		return err
 	}
@@ -133,6 +133,9 @@ func (f *runFlags) suiteCommand(args []string) []string {
 	}
 	if f.shard != "" {
 		one = append(one, "--shard", f.shard)
+	}
+	if f.times != "" {
+		one = append(one, "--times", f.times)
 	}
 	return append(one, "--jobs", fmt.Sprint(f.jobs))
 }

@@ -31,7 +31,7 @@ func ParseShard(text string) (Shard, error) {
 
 func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Number, s.Of) }
 
-// Cost is how long a scenario is expected to take.
+// Cost is how much of a machine's time a scenario is expected to take.
 type Cost struct {
 	Scenario string
 	Time     time.Duration
@@ -58,24 +58,35 @@ func Split(costs []Cost, shards int) [][]Cost {
 	return parts
 }
 
-// Costs returns what each scenario costs: the time that was recorded, or else an estimate in proportion to those that were.
-func Costs(list []*scenario.Scenario, recorded map[string]time.Duration) []Cost {
-	var known, guessed time.Duration
-	for _, s := range list {
-		if took, ok := recorded[s.Metadata.ID]; ok {
-			known, guessed = known+took, guessed+estimate(s)
+// Variant is the id of a scenario and of one of its variants.
+type Variant struct{ Scenario, ID string }
+
+// Costs returns how long the lanes of each scenario take together. Took is how long a lane of a variant took, where that was recorded. What
+// was not recorded is estimated by the attempts that the scenario's file asks for, in proportion to what was.
+func Costs(list []*scenario.Scenario, took map[Variant]time.Duration) []Cost {
+	var recorded, guessed time.Duration
+	costs, rest := make([]Cost, len(list)), make([]time.Duration, len(list))
+	for i, s := range list {
+		costs[i].Scenario = s.Metadata.ID
+		for k := range s.Variants {
+			v := &s.Variants[k]
+			lanes := plan.Lanes(s, v, false)
+			guess := estimate(s, v, lanes)
+			lane, ok := took[Variant{s.Metadata.ID, v.ID}]
+			if !ok {
+				rest[i] += guess
+				continue
+			}
+			all := lane * time.Duration(len(lanes))
+			costs[i].Time += all
+			recorded, guessed = recorded+all, guessed+guess
 		}
 	}
-	var costs []Cost
-	for _, s := range list {
-		took, ok := recorded[s.Metadata.ID]
-		if !ok {
-			took = estimate(s)
-			if known > 0 {
-				took = time.Duration(float64(took) * float64(known) / float64(guessed))
-			}
+	for i := range costs {
+		if recorded > 0 {
+			rest[i] = time.Duration(float64(rest[i]) * float64(recorded) / float64(guessed))
 		}
-		costs = append(costs, Cost{s.Metadata.ID, took})
+		costs[i].Time += rest[i]
 	}
 	return costs
 }
@@ -83,21 +94,18 @@ func Costs(list []*scenario.Scenario, recorded map[string]time.Duration) []Cost 
 // perPhase is what a phase takes beside its attempts: changes, waits for readings, detectors. It is a rough figure from runs in the lab.
 const perPhase = time.Second
 
-// estimate is how long the lanes of a scenario take together, by the attempts that its file asks for.
-func estimate(s *scenario.Scenario) time.Duration {
+// estimate is how long lanes of a variant take together.
+func estimate(s *scenario.Scenario, v *scenario.Variant, lanes []plan.Lane) time.Duration {
 	var sum time.Duration
-	for i := range s.Variants {
-		v := &s.Variants[i]
-		for _, l := range plan.Lanes(s, v, false) {
-			for _, p := range l.Phases {
-				var longest time.Duration
-				for _, probe := range s.ProbesOf(v.ID) {
-					if !probe.Background {
-						longest = max(longest, time.Duration(plan.Attempts(v, probe, p.Phase, 0))*probe.Every.Std())
-					}
+	for _, l := range lanes {
+		for _, p := range l.Phases {
+			var longest time.Duration
+			for _, probe := range s.ProbesOf(v.ID) {
+				if !probe.Background {
+					longest = max(longest, time.Duration(plan.Attempts(v, probe, p.Phase, 0))*probe.Every.Std())
 				}
-				sum += perPhase + longest
 			}
+			sum += perPhase + longest
 		}
 	}
 	return sum

@@ -73,9 +73,13 @@ func TestWhatWasNotRecordedIsEstimatedInProportion(t *testing.T) {
 		return s
 	}
 	list := []*scenario.Scenario{of("short", 9), of("long", 99)}
-	// Three phases, each with a second for itself.
-	g.Expect(Costs(list, nil)).To(Equal([]Cost{{"short", 30 * time.Second}, {"long", 300 * time.Second}}))
-	g.Expect(Costs(list, map[string]time.Duration{"short": 15 * time.Second})).To(Equal([]Cost{{"short", 15 * time.Second}, {"long", 150 * time.Second}}))
-	g.Expect(Costs(list, map[string]time.Duration{"short": time.Second, "long": 2 * time.Second, "gone": time.Hour})).To(Equal([]Cost{{"short", time.Second}, {"long", 2 * time.Second}}))
-	g.Expect(Costs(list, map[string]time.Duration{"short": 0})).To(Equal([]Cost{{"short", 0}, {"long", 300 * time.Second}}))
+	list[0].Remedies = []scenario.Remedy{{ID: "a"}, {ID: "b"}}
+	// A lane without a remedy has three phases, one with a remedy five, and each takes a second beside its attempts.
+	guess := []Cost{{"short", 2 * 5 * 10 * time.Second}, {"long", 3 * 100 * time.Second}}
+	g.Expect(Costs(list, nil)).To(Equal(guess))
+	short, long := Variant{"short", "default"}, Variant{"long", "default"}
+	g.Expect(Costs(list, map[Variant]time.Duration{short: 25 * time.Second})).To(Equal([]Cost{{"short", 50 * time.Second}, {"long", 150 * time.Second}}))
+	g.Expect(Costs(list, map[Variant]time.Duration{short: time.Second, long: 2 * time.Second, {"gone", "default"}: time.Hour})).
+		To(Equal([]Cost{{"short", 2 * time.Second}, {"long", 2 * time.Second}}))
+	g.Expect(Costs(list, map[Variant]time.Duration{short: 0})).To(Equal([]Cost{{"short", 0}, guess[1]}), "one that was always skipped takes no time")
 }
