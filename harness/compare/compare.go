@@ -170,6 +170,10 @@ type Test struct {
 	Q float64 `json:"q"`
 	// Need is how many runs each side must have to find a difference, if it has too few.
 	Need [2]int `json:"need,omitzero"`
+	// grade is what is counted, if the runs' answers are.
+	grade grade
+	// best is the smallest p-value that so much data can have.
+	best float64
 }
 
 // Sample is one side of a test.
