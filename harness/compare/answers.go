@@ -222,3 +222,30 @@ func phaseRank(phase string) string {
 	rank := map[string]string{"baseline": "0", "fault": "1", "remedy": "2", "relapse": "3", "control": "4", "restored": "5"}[kind]
 	return rank + id + kind
 }
+
+// String names the subject: detector drop in fault.
+func (s Subject) String() string {
+	switch s.What {
+	case Outcome:
+		return "outcome"
+	case Restored:
+		return "restored"
+	case Claim:
+		return "claim " + s.Claim
+	case Phase:
+		return "phase " + s.Phase
+	case Detector:
+		return "detector " + s.Detector + " in " + s.Phase
+	case Reproduction:
+		return "reproduction"
+	case Met:
+		return "proof of the fault"
+	case Latency:
+		return "latency of " + s.Probe + " in " + s.Phase
+	case Detection:
+		return "time until detector " + s.Detector + " fired in " + s.Phase
+	case Recovery:
+		return "time to recover in " + s.Phase
+	}
+	return string(s.What)
+}

@@ -44,10 +44,10 @@ func tail(p func(int) float64, from, to, step int) float64 {
 	return sum
 }
 
-// fisherBest is the smallest p-value that any hits can have in so many trials; with the hits known, that fewer divisions are possible.
+// fisherBest is the smallest p-value that so many trials can have.
 func fisherBest(trials1, trials2 int) float64 { return fisher(trials1, trials1, 0, trials2) }
 
-// fisherBestOf is the smallest p-value that so many hits in all can have.
+// fisherBestOf is the smallest p-value that so many trials can have if there are so many hits in all.
 func fisherBestOf(hits, trials1, trials2 int) float64 {
 	most := min(hits, trials1)
 	least := max(0, hits-trials2)
@@ -109,21 +109,6 @@ func needed(base, head, family int) [2]int {
 		if enough(n, n) || n == most {
 			return [2]int{max(n, base), max(n, head)}
 		}
-	}
-}
-
-// family is how many tests are corrected for: those that could show a difference at all. A test whose smallest possible p-value is beyond
-// what the correction leaves cannot give a false alarm, so it does not count. R. E. Tarone, "A modified Bonferroni method for discrete
-// data", Biometrics 46 (1990) 515-522.
-func family(best []float64) int {
-	sorted := slices.Sorted(slices.Values(best))
-	k := 1
-	for {
-		able := sort.Search(len(sorted), func(i int) bool { return sorted[i] > alpha/float64(k) })
-		if able <= k {
-			return k
-		}
-		k++
 	}
 }
 
