@@ -52,7 +52,7 @@ Exit codes:
   relapse compare 'results?until=2026-11-29&last=12' 'results?since=2026-11-30'
   relapse compare 'results?env=lab' runs/latest/dns-5s --markdown`,
 		Args: exactly(2, "two sets of results"),
-		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args) },
+		RunE: f.run,
 	}
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	c.Flags().BoolVar(&f.markdown, "markdown", false, "print Markdown, for a job summary or a pull request")
