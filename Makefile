@@ -3,7 +3,7 @@
 ifndef side_by_side
 .NOTPARALLEL:
 endif
-.PHONY: help deps build flannel node-image test test-go test-components test-slow test-scenarios test-kind scenario suite lint lint-code vuln fmt bench generate clean
+.PHONY: help deps build flannel node-image test test-go test-components test-slow test-scenarios test-kind scenario suite nightly leg leg-results where own collect store-fetch store-push issue relapse lint lint-code lint-workflows vuln fmt bench generate clean
 
 # Where Go is usually installed, and where Debian has programs that are not on an ordinary user's PATH, such as nft.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
@@ -39,8 +39,10 @@ help: ## list the targets
 deps: ## install what is needed to build and run (as root, with apt-get), or list what is missing
 	@GO="$(GO)" .tools/deps
 
-build: ## build the programs into bin/
+relapse:
 	@$(GO) build -trimpath $(stamp) -o bin/relapse ./cmd/relapse
+
+build: relapse ## build the programs into bin/
 	@CGO_ENABLED=1 $(GO) build -trimpath -tags netcgo -o bin/relapse-agent ./cmd/relapse-agent
 	@$(MAKE) --no-print-directory --silent $(component_programs)
 
@@ -82,6 +84,33 @@ suite: ## run all scenarios in parallel, with an overview of their reports: [CLU
 	@$(MAKE) --no-print-directory --silent deps build $(filter flannel,$(CNI))
 	@bin/relapse run --all --cluster $(CLUSTER) $(addprefix --cni ,$(CNI)) --proxy $(PROXY) $(ARGS)
 
+# The nightly workflow is made of these targets. Their settings are environment variables; .ci/leg, .ci/collect and .ci/store list them.
+
+nightly: ## run all scenarios of the lab in both modes of kube-proxy, compare with earlier nights, and build a site: [SCENARIO=dns-5s]
+	@.ci/nightly
+
+leg: ## run one leg of the nightly matrix: [SCENARIO=dns-5s] [SHARD=1/2] [CLUSTER=kind CNI=calico KUBERNETES=1.36] [PROXY=iptables]
+	@.ci/leg
+
+leg-results:
+	@.ci/leg results
+
+where: # for .github/actions/scenario
+	@echo relapse=$(CURDIR)
+	@echo node-image=$$(find clusters/kind/nodeimage -type f | sort | xargs cat | sha256sum | cut -c1-16)
+
+own: # gives what root made in runs/ back to the user who called sudo
+	@[ ! -d runs ] || [ -z "$$SUDO_UID" ] || chown -R "$$SUDO_UID:$$SUDO_GID" runs
+
+collect: relapse
+	@.ci/collect
+
+store-fetch store-push: store-%:
+	@.ci/store $*
+
+issue:
+	@.ci/issue
+
 test: deps build ## run all tests, and every scenario of the lab on the real kernel
 	@# Compiled first, so that no test runs beside the compiler. What test-slow starts mostly waits. The scenarios measure times, and need
 	@# the machine for themselves.
@@ -114,11 +143,15 @@ test-kind: deps build ## run the kind tests, and every scenario on kind; needs a
 	@for proxy in $(KIND_PROXIES); do bin/relapse run $(KIND_SCENARIOS) --cluster kind --proxy $$proxy --out $${RELAPSE_RUNS:-runs} || exit 1; done
 	bin/relapse run $(FLANNEL_SCENARIOS) --cluster kind --cni flannel --out $${RELAPSE_RUNS:-runs}
 
-lint: lint-code vuln ## run golangci-lint and govulncheck
+lint: lint-code lint-workflows vuln ## run golangci-lint, actionlint, zizmor and govulncheck
 
 lint-code: bin/tools/golangci-lint
 	bin/tools/golangci-lint run
 	cd $(components) && $(CURDIR)/bin/tools/golangci-lint run --config $(CURDIR)/.golangci.yml
+
+lint-workflows: bin/tools/actionlint
+	bin/tools/actionlint
+	@.tools/zizmor
 
 vuln: bin/tools/govulncheck
 	.tools/vuln . $(components)
@@ -127,6 +160,10 @@ bin/tools/golangci-lint bin/tools/govulncheck &: .tools/go.mod .tools/go.sum
 	@echo 'building the tools of .tools/go.mod'
 	@$(GO) -C .tools build -o $(CURDIR)/bin/tools/ tool
 	@touch bin/tools/*
+
+bin/tools/actionlint: .tools/workflows/go.mod .tools/workflows/go.sum
+	@$(GO) -C .tools/workflows build -trimpath -o $(CURDIR)/bin/tools/ tool
+	@touch $@
 
 fmt: bin/tools/golangci-lint ## format the Go code
 	bin/tools/golangci-lint fmt

@@ -31,11 +31,26 @@ type Suite struct {
 	Seed    uint64   `json:"seed"`
 	// Jobs is how many labs there were at once at the most.
 	Jobs int `json:"jobs"`
+	// Shard is which part of a larger suite this is; nil if it is all of it.
+	Shard *Shard `json:"shard,omitempty"`
 	// AgreeWith is the folder of the runs that these were compared with, as the caller named it.
 	AgreeWith string `json:"agree_with,omitempty"`
 	// Outcome is the worst of all scenarios, and of how they agree with other runs.
 	Outcome   judge.Outcome `json:"outcome"`
 	Scenarios []SuiteRun    `json:"scenarios"`
+}
+
+// Shard is one part of a suite that several machines share.
+type Shard struct {
+	// Number is from 1 to Of, the number of shards.
+	Number int `json:"number"`
+	Of     int `json:"of"`
+	// Scenarios is how many all shards have together.
+	Scenarios int `json:"scenarios"`
+}
+
+func (s Shard) String() string {
+	return fmt.Sprintf("shard %d of %d of a suite of %d scenarios", s.Number, s.Of, s.Scenarios)
 }
 
 // WriteSuite makes the files of the suite's folder.

@@ -53,6 +53,9 @@ func (s Suite) page() suitePage {
 			p.Facts = append(p.Facts, pair{"Kernel", v.Value, ""})
 		}
 	}
+	if s.Shard != nil {
+		p.Facts = append(p.Facts, pair{"Part", s.Shard.String(), ""})
+	}
 	p.Facts = append(p.Facts, pair{"Took", units.Seconds(s.Took), ""}, pair{"Labs at once", units.Number(float64(s.Jobs)), ""}, pair{"Date", date(s.Start), ""})
 	for _, r := range s.Scenarios {
 		p.Rows = append(p.Rows, suiteRow{r.Scenario, r.Title, href(r.report()), outcomeBadge(r.Outcome), r.text(), units.Seconds(r.Took), r.Claims})

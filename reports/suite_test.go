@@ -17,7 +17,7 @@ import (
 func suiteOf(t *testing.T) Suite {
 	s := Suite{
 		Dir: "runs/suite/20261121-041015", Start: "2026-11-21T04:10:15.25Z", Took: 81.2, Command: []string{"relapse", "run", "--all", "--proxy", "nftables", "--seed", "7", "--jobs", "6"},
-		Cluster: "lab", Proxy: "nftables", Seed: 7, Jobs: 6, Outcome: judge.Fail,
+		Cluster: "lab", Proxy: "nftables", Seed: 7, Jobs: 6, Shard: &Shard{Number: 2, Of: 14, Scenarios: 42}, Outcome: judge.Fail,
 	}
 	for _, d := range []Data{dnsRun(t, true), conntrackRun(t)} {
 		s.Scenarios = append(s.Scenarios, SuiteRun{

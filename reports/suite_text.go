@@ -40,6 +40,9 @@ func SuiteTerminal(w io.Writer, s Suite, width int, color bool) error {
 	t.line("")
 	word := words(s.Outcome)
 	t.marked(fmt.Sprintf("%s: %s, in %.0f s", word, s.reason(), s.Took), word, string(s.Outcome))
+	if s.Shard != nil {
+		t.line("This is " + s.Shard.String() + ".")
+	}
 	if s.Dir != "" {
 		t.line("Report: " + filepath.Join(s.Dir, SuiteIndex))
 	}
@@ -61,6 +64,9 @@ func SuiteMarkdown(s Suite) []byte {
 		for _, a := range all {
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", md(a.Scenario), agreeWords(a.Outcome), md(a.Reason))
 		}
+	}
+	if s.Shard != nil {
+		fmt.Fprintf(&b, "\nThis is %s.\n", s.Shard)
 	}
 	fmt.Fprintf(&b, "\nkube-proxy %s. Again: `%s`\n", md(s.Proxy), strings.ReplaceAll(commandLine(s.Command), "`", "'"))
 	return []byte(b.String())

@@ -16,6 +16,7 @@ import (
 	"github.com/relapse-k8s/relapse/clusters/agent/onkind/contain"
 	"github.com/relapse-k8s/relapse/clusters/agent/probes"
 	"github.com/relapse-k8s/relapse/clusters/agent/program"
+	"github.com/relapse-k8s/relapse/clusters/agent/sandbox"
 	"github.com/relapse-k8s/relapse/clusters/agent/sbin"
 	"github.com/relapse-k8s/relapse/clusters/agent/undo"
 )
@@ -88,7 +89,7 @@ func main() {
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"sandbox":  enterSandbox,
 	"restrict": restrict,
-	"wiring":   func(ctx context.Context, _ []string) error { return serve(ctx, &undo.Stack{}, program.NewManager()) },
+	"wiring":   wiring,
 	"host":     func(ctx context.Context, args []string) error { return host(ctx, first(args)) },
 	"keep":     keep,
 	"node":     node,
@@ -134,6 +135,13 @@ func run(ctx context.Context, args []string) error {
 
 // first returns the first argument, or an empty string.
 func first(args []string) string { return strings.Join(args[:min(1, len(args))], "") }
+
+func wiring(ctx context.Context, _ []string) error {
+	if err := sandbox.OwnProc(); err != nil {
+		return err
+	}
+	return serve(ctx, &undo.Stack{}, program.NewManager())
+}
 
 func lookUpNow(ctx context.Context, name, family, resolver string) (probes.Answer, error) {
 	return probes.LookUp(ctx, name, family, resolver), nil

@@ -6,6 +6,7 @@
 //	mount.go    the volumes of a pod
 //	confine.go  the process of a pod's program, which gets less than its agent
 //	sockets.go  the sockets that it can make
+//	proc.go     settings that can be written, for the network between the places
 package sandbox
 
 import (
@@ -22,7 +23,7 @@ import (
 // name the others by them.
 const (
 	Namespaces       = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWPID
-	WiringNamespaces = syscall.CLONE_NEWNET
+	WiringNamespaces = syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
 )
 
 // Home describes the host name and file system of a node or pod.

@@ -52,6 +52,7 @@ type runFlags struct {
 	labels                         []string
 	jobs                           int
 	agreeWith                      string
+	shard, times                   string
 }
 
 func newRun() *cobra.Command {
@@ -85,6 +86,12 @@ that change the machine run last, alone. OUT/suite/TIME has one page for all
 reports (index.html), junit.xml and suite.json; OUT/latest/suite links to it. The
 exit code is that of the worst outcome, and 4 only if all are skipped.
 
+--shard 2/8 runs the second of eight parts of the suite, which take about the
+same time. Every scenario is in one part, and the same on every machine that has
+this version of relapse and gives the same flags. --times names a store of
+results (relapse history), by which parts are balanced; every machine must have
+the same one. Without it, times are estimated from the scenarios' files.
+
 --agree-with compares each run with an earlier one of the same scenario, as
 relapse agree does. The result is in agreement.json and in the reports. If the
 two differ and the scenario does not explain why, the exit code is 1.
@@ -97,12 +104,16 @@ two differ and the scenario does not explain why, the exit code is 1.
   relapse run ./my-failure.yaml --proxy iptables
   relapse run --all
   relapse run --label conntrack
+  relapse run --all --shard 2/8
   relapse run --all --proxy iptables --agree-with runs/latest/suite
   relapse run dns-5s --json | jq .outcome`,
 		Args: f.args, ValidArgsFunction: completeIDs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if f.isSuite(args) {
 				return f.runSuite(c, args)
+			}
+			if f.shard != "" || f.times != "" {
+				return usage(errors.New("--shard divides a suite: use it with --all, --label or several scenarios"))
 			}
 			return f.run(c, args[0])
 		},
@@ -122,6 +133,8 @@ two differ and the scenario does not explain why, the exit code is 1.
 	flags.BoolVar(&f.json, "json", false, "print only the verdict, as JSON")
 	flags.BoolVar(&f.all, "all", false, "run all scenarios")
 	flags.StringSliceVar(&f.labels, "label", nil, "run only scenarios with this `label` or layer, also of\nthose that you name; if repeated, with any of them")
+	flags.StringVar(&f.shard, "shard", "", "run only part `K/N` of the suite, such as 2/8")
+	flags.StringVar(&f.times, "times", "", "with --shard: balance by the times in this `store` of\nresults")
 	flags.StringVar(&f.agreeWith, "agree-with", "", "compare with this earlier run, suite, or `folder` of\nrun folders, as relapse agree does")
 	flags.IntVar(&f.jobs, "jobs", suite.Lanes(), "how many lanes run at a time in a suite; on kind also in\na run, but by default at most "+fmt.Sprint(kind.Lanes()))
 	_ = c.RegisterFlagCompletionFunc("proxy", cobra.FixedCompletions(proxies, cobra.ShellCompDirectiveNoFileComp))

@@ -41,6 +41,10 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	list, shard, err := f.own(c.Context(), list)
+	if err != nil {
+		return err
+	}
 	var ids []string
 	var wanted []*scenario.Scenario
 	for _, one := range list {
@@ -66,11 +70,11 @@ func (f *runFlags) runSuite(c *cobra.Command, args []string) error {
 		f.jobs = n
 	}
 	progress := newSuiteProgress(c.OutOrStdout(), f.quiet || f.json, list)
-	options := suite.Options{Catalogues: catalogue.All(), Jobs: f.jobs, Out: f.out, Command: f.suiteCommand(args), Watch: progress, AgreeWith: f.agreeWith, Others: others}
+	options := suite.Options{Catalogues: catalogue.All(), Jobs: f.jobs, Out: f.out, Command: f.suiteCommand(args), Watch: progress, Shard: shard, AgreeWith: f.agreeWith, Others: others}
 	for _, one := range list {
 		options.Runs = append(options.Runs, f.options(provider, one.name, one.scenario, one.source))
 	}
-	progress.begin(f.seed, f.jobs)
+	progress.begin(f.seed, f.jobs, shard)
 	result, err := suite.Run(c.Context(), options)
 	err = errors.Join(err, closeProvider(c.Context(), provider))
 	progress.end()
@@ -126,6 +130,12 @@ func (f *runFlags) suiteCommand(args []string) []string {
 	}
 	for _, label := range f.labels {
 		one = append(one, "--label", label)
+	}
+	if f.shard != "" {
+		one = append(one, "--shard", f.shard)
+	}
+	if f.times != "" {
+		one = append(one, "--times", f.times)
 	}
 	return append(one, "--jobs", fmt.Sprint(f.jobs))
 }

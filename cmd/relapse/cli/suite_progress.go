@@ -53,11 +53,15 @@ func newSuiteProgress(out io.Writer, silent bool, list []chosen) *suiteProgress 
 	return p
 }
 
-func (p *suiteProgress) begin(seed uint64, jobs int) {
+func (p *suiteProgress) begin(seed uint64, jobs int, shard *reports.Shard) {
 	if !p.silent {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.write("", fmt.Sprintf("%d scenarios, up to %d lanes at a time (seed %d)", len(p.list), jobs, seed))
+		what := fmt.Sprintf("%d scenarios", len(p.list))
+		if shard != nil {
+			what += ", " + shard.String()
+		}
+		p.write("", fmt.Sprintf("%s; up to %d lanes at a time (seed %d)", what, jobs, seed))
 	}
 }
 

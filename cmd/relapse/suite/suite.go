@@ -34,6 +34,8 @@ type Options struct {
 	// AgreeWith, if not empty, is where other runs of the scenarios are, and Others their folders, by scenario.
 	AgreeWith string
 	Others    map[string]string
+	// Shard is which part of a larger suite these runs are; nil if they are all of it.
+	Shard *reports.Shard
 	// Command is what a person would type to run this again.
 	Command []string
 	// Watch is called as the scenarios progress.
@@ -55,7 +57,7 @@ func Run(ctx context.Context, o Options) (reports.Suite, error) {
 	start := time.Now()
 	first := o.Runs[0]
 	s := reports.Suite{
-		Start: start.Format(time.RFC3339Nano), Command: o.Command, Cluster: first.Provider.Name(), Proxy: first.Proxy, Seed: first.Seed, Jobs: o.Jobs, AgreeWith: o.AgreeWith,
+		Start: start.Format(time.RFC3339Nano), Command: o.Command, Cluster: first.Provider.Name(), Proxy: first.Proxy, Seed: first.Seed, Jobs: o.Jobs, Shard: o.Shard, AgreeWith: o.AgreeWith,
 		Scenarios: make([]reports.SuiteRun, len(o.Runs)),
 	}
 	var err error
