@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -106,16 +105,7 @@ func number(object *unstructured.Unstructured, path ...string) int64 {
 // podTrouble says what is wrong with one of an object's pods, if its status says so.
 func podTrouble(ctx context.Context, on Nodes, object *unstructured.Unstructured) (string, error) {
 	match, _, _ := unstructured.NestedStringMap(object.Object, "spec", "selector", "matchLabels")
-	pods, err := on.Client.CoreV1().Pods(object.GetNamespace()).List(ctx, metav1.ListOptions{LabelSelector: labels.FormatLabels(match)})
-	if err != nil {
-		return "", err
-	}
-	for _, pod := range pods.Items {
-		if why := kubestatus.NotReady(pod); why != "" {
-			return ": " + why, nil
-		}
-	}
-	return "", nil
+	return kubestatus.Trouble(ctx, on.Client, object.GetNamespace(), labels.FormatLabels(match))
 }
 
 // capabilities are the bits of a set of capabilities.

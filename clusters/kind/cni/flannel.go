@@ -135,16 +135,8 @@ func missingFlannel(ctx context.Context, on Nodes) (string, error) {
 		return "", nil
 	}
 	why := fmt.Sprintf("flannel runs on %d of %d nodes, and has written %s on %d", set.Status.NumberReady, len(on.Names), flannelSubnet, works)
-	pods, err := on.Client.CoreV1().Pods(flannelName).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return why, err
-	}
-	for _, pod := range pods.Items {
-		if trouble := kubestatus.NotReady(pod); trouble != "" {
-			return why + ": " + trouble, nil
-		}
-	}
-	return why, nil
+	trouble, err := kubestatus.Trouble(ctx, on.Client, flannelName, "")
+	return why + trouble, err
 }
 
 // flannelFiles are flanneld's and the CNI plugin's configuration.

@@ -2,11 +2,14 @@
 package kubestatus
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 )
 
 // NotRunning says why a pod does not run, or nothing.
@@ -41,6 +44,20 @@ func NotReady(pod corev1.Pod) string {
 		return why
 	}
 	return words(fmt.Sprintf("pod %s is not ready", pod.Name), ready.Reason, ready.Message)
+}
+
+// Trouble says in what way the first pod of a selector that is not ready is not, after a colon, or nothing.
+func Trouble(ctx context.Context, client kubernetes.Interface, namespace, selector string) (string, error) {
+	pods, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
+	if err != nil {
+		return "", err
+	}
+	for _, pod := range pods.Items {
+		if why := NotReady(pod); why != "" {
+			return ": " + why, nil
+		}
+	}
+	return "", nil
 }
 
 // Pending says why a pod has not started, in a word and in the words of its status.

@@ -89,21 +89,13 @@ func (c *Cluster) missingCoreDNS(ctx context.Context) (string, error) {
 	if status.ObservedGeneration >= coredns.Generation && status.AvailableReplicas >= wanted && status.UpdatedReplicas >= wanted {
 		return "", nil
 	}
-	return fmt.Sprintf("%d of %d pods of CoreDNS are available%s", status.AvailableReplicas, wanted, c.podTrouble(ctx, "k8s-app=kube-dns")), nil
+	return fmt.Sprintf("%d of %d pods of CoreDNS are available%s", status.AvailableReplicas, wanted, c.trouble(ctx, "k8s-app=kube-dns")), nil
 }
 
-// podTrouble says what is wrong with one of the pods, if its status says so.
-func (c *Cluster) podTrouble(ctx context.Context, labels string) string {
-	pods, err := c.Client.CoreV1().Pods("kube-system").List(ctx, metav1.ListOptions{LabelSelector: labels})
-	if err != nil {
-		return ""
-	}
-	for _, pod := range pods.Items {
-		if why := kubestatus.NotReady(pod); why != "" {
-			return ": " + why
-		}
-	}
-	return ""
+// trouble says what is wrong with one of the system's pods, if that can be found out.
+func (c *Cluster) trouble(ctx context.Context, selector string) string {
+	why, _ := kubestatus.Trouble(ctx, c.Client, metav1.NamespaceSystem, selector)
+	return why
 }
 
 func (c *Cluster) missingProxy(ctx context.Context) (string, error) {
@@ -115,7 +107,7 @@ func (c *Cluster) missingProxy(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if n := int(proxy.Status.NumberReady); n != len(c.Nodes) {
-		return fmt.Sprintf("kube-proxy is ready on %d of %d nodes%s", n, len(c.Nodes), c.podTrouble(ctx, "k8s-app=kube-proxy")), nil
+		return fmt.Sprintf("kube-proxy is ready on %d of %d nodes%s", n, len(c.Nodes), c.trouble(ctx, "k8s-app=kube-proxy")), nil
 	}
 	return "", nil
 }
@@ -148,7 +140,7 @@ func (c *Cluster) missingRules(ctx context.Context, s service) (string, error) {
 	for _, node := range c.Nodes {
 		out, err := c.run(ctx, node.Container, "", "sh", "-c", show)
 		if err != nil || !s.in(out) {
-			return fmt.Sprintf("kube-proxy has not written its rules for %s on node %s%s", s.name, node.Container, c.podTrouble(ctx, "k8s-app=kube-proxy")), ctx.Err()
+			return fmt.Sprintf("kube-proxy has not written its rules for %s on node %s%s", s.name, node.Container, c.trouble(ctx, "k8s-app=kube-proxy")), ctx.Err()
 		}
 	}
 	return "", nil
