@@ -3,7 +3,7 @@
 ifndef side_by_side
 .NOTPARALLEL:
 endif
-.PHONY: help deps build flannel node-image test test-go test-components test-slow test-scenarios test-kind scenario suite nightly leg leg-results where own collect store-fetch store-push issue relapse lint lint-code lint-workflows vuln fmt bench generate clean
+.PHONY: help deps build flannel node-image test test-go test-components test-slow test-scenarios test-kind test-deploy scenario suite nightly leg leg-results where own collect store-fetch store-push issue relapse lint lint-code lint-workflows vuln fmt bench generate clean
 
 # Where Go is usually installed, and where Debian has programs that are not on an ordinary user's PATH, such as nft.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
@@ -129,7 +129,7 @@ test-components:
 	CGO_ENABLED=0 $(GO) -C $(components) $(test) -timeout 15m ./...
 
 test-slow: # what -short leaves out
-	$(GO) $(test) -timeout 30m -count=1 -parallel 8 -run 'Lab|Kill|HostileContent' ./harness/run ./cmd/relapse/cli
+	$(GO) $(test) -timeout 30m -count=1 -parallel 8 -run 'Lab|Kill|HostileContent' ./harness/run ./cmd/relapse/cli ./clusters/deploy
 
 test-scenarios: # in their folder, so that what they print is seen at once
 	$(GO) -C scenarios $(test) -timeout 45m -count=1
@@ -142,6 +142,9 @@ test-kind: deps build ## run the kind tests, and every scenario on kind; needs a
 	RELAPSE_TEST_KIND=1 $(GO) -C scenarios $(test) -timeout 30m -count=1 -run Kind
 	@for proxy in $(KIND_PROXIES); do bin/relapse run $(KIND_SCENARIOS) --cluster kind --proxy $$proxy --out $${RELAPSE_RUNS:-runs} || exit 1; done
 	bin/relapse run $(FLANNEL_SCENARIOS) --cluster kind --cni flannel --out $${RELAPSE_RUNS:-runs}
+
+test-deploy: build ## run a Job whose two pods share a suite on a kind cluster, and merge the results; needs root and a running Docker: [ARGS="--label race"]
+	@.ci/deploy
 
 lint: lint-code lint-workflows vuln ## run golangci-lint, actionlint, zizmor and govulncheck
 

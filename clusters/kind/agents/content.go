@@ -67,8 +67,9 @@ func Lacking(program string) string {
 // collector adds what the image consists of.
 type collector struct{ ownimage.Closure }
 
-// content collects the files of the image. Bin is the folder of relapse's own programs.
-func content(ctx context.Context, bin string) (t ownimage.Tree, programs, paths map[string]string, err error) {
+// Content collects the files of the image, and returns the versions and the paths in it of the programs that pods can run. Bin is the folder
+// of relapse's own programs.
+func Content(ctx context.Context, bin string) (t ownimage.Tree, programs, paths map[string]string, err error) {
 	t = ownimage.Tree{}
 	c := &collector{ownimage.Closure{Tree: t}}
 	for _, name := range []string{"relapse-agent", "relapse-coredns"} {

@@ -23,7 +23,7 @@ type Image struct {
 // Build builds the image from relapse's own programs in the folder bin and from this machine's network tools, nginx, HAProxy and Envoy
 // (if they are installed), with the libraries of all of these. The same files give the same reference.
 func Build(ctx context.Context, bin string) (*Image, error) {
-	t, programs, paths, err := content(ctx, bin)
+	t, programs, paths, err := Content(ctx, bin)
 	if err != nil {
 		return nil, fmt.Errorf("the agent's image: %w", err)
 	}
