@@ -85,6 +85,12 @@ func versionsText(list []compare.VersionChange) string {
 
 func someVersions(list []string) string {
 	const most = 3
+	list = slices.Clone(list)
+	for i, v := range list {
+		if digest, found := strings.CutPrefix(v, "sha256:"); found {
+			list[i] = digest[:min(len(digest), 12)]
+		}
+	}
 	switch {
 	case len(list) == 0:
 		return "none"
@@ -100,9 +106,9 @@ func refText(r *compare.Ref) string {
 	return text + cmp.Or(r.Folder, r.Run)
 }
 
-// shyTests are the tests without enough data, those with a large difference first.
+// shyTests are the tests without enough data of pairs that did not get worse, those with a large difference first.
 func shyTests(c compare.Comparison) []compare.PairTest {
-	list := c.Shy()
+	list := slices.DeleteFunc(c.Shy(), func(t compare.PairTest) bool { return t.Pair.Change.Bad() }) // whose times have another reason
 	slices.SortStableFunc(list, func(a, b compare.PairTest) int {
 		return cmp.Compare(abs(b.Effect), abs(a.Effect))
 	})
