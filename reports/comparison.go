@@ -106,9 +106,9 @@ func refText(r *compare.Ref) string {
 	return text + cmp.Or(r.Folder, r.Run)
 }
 
-// shyTests are the tests without enough data of pairs that did not get worse, those with a large difference first.
+// shyTests are the tests without enough data, those with a large difference first.
 func shyTests(c compare.Comparison) []compare.PairTest {
-	list := slices.DeleteFunc(c.Shy(), func(t compare.PairTest) bool { return t.Pair.Change.Bad() }) // whose times have another reason
+	list := c.Shy()
 	slices.SortStableFunc(list, func(a, b compare.PairTest) int {
 		return cmp.Compare(abs(b.Effect), abs(a.Effect))
 	})
