@@ -85,6 +85,12 @@ func versionsText(list []compare.VersionChange) string {
 
 func someVersions(list []string) string {
 	const most = 3
+	list = slices.Clone(list)
+	for i, v := range list {
+		if digest, found := strings.CutPrefix(v, "sha256:"); found {
+			list[i] = digest[:min(len(digest), 12)]
+		}
+	}
 	switch {
 	case len(list) == 0:
 		return "none"

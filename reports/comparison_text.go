@@ -91,11 +91,13 @@ func (t *terminal) shy(c compare.Comparison) {
 	}
 	t.line("")
 	t.wrap("– ", shyText(c, list), t.mark("–", "skipped"))
-	for i, one := range list {
-		if i == mostFindings || !one.Large() {
-			break
+	told := 0
+	for _, one := range list {
+		// What got worse takes other times too.
+		if one.Large() && !one.Pair.Change.Bad() && told < mostFindings {
+			t.wrap("    ", fmt.Sprintf("%s, %s: %s", pairName(one.Pair), one.Subject, one.Test.String()), nil)
+			told++
 		}
-		t.wrap("    ", fmt.Sprintf("%s, %s: %s", pairName(one.Pair), one.Subject, one.Test.String()), nil)
 	}
 }
 
