@@ -320,6 +320,7 @@ func (k *Kind) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	found["coredns-pods"] = offers.Offer{Why: "relapse has no agents in pods of kube-system"}
 	found["external-addresses"] = offers.Offer{Why: "kind has no load balancers, and no route to external addresses of Services; use --cluster lab"}
 	found["many-services"] = offers.Offer{Why: "the API server takes minutes for thousands of Services; use --cluster lab"}
+	found["proxy-frozen"] = offers.Offer{Why: "relapse waits until all kube-proxies have the rules for a changed Service; use --cluster lab"}
 	found["proxy-mode"] = offers.Offer{Why: "kind clusters keep the mode that they were created with; use --cluster lab"}
 	plugin, err := cni.Find(k.cluster.Spec.CNI)
 	if err != nil {

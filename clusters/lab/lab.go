@@ -80,6 +80,7 @@ func (l *Lab) Offers(ctx context.Context) (map[string]offers.Offer, error) {
 	found["host-local"] = offers.Offer{Why: "the lab gives addresses itself; use --cluster kind"}
 	found["external-addresses"] = offers.Offer{OK: true, Why: "the outside sends what goes to 198.51.100.0/24 to the first node"}
 	found["many-services"] = offers.Offer{OK: true, Why: "the lab has no API server that would have to take them"}
+	found["proxy-frozen"] = offers.Offer{OK: true, Why: "a frozen kube-proxy hears of changes when it goes on"}
 	found["proxy-mode"] = offers.Offer{OK: true, Why: "the lab starts kube-proxy itself"}
 	found["kubernetes"] = offers.Offer{Why: "the lab has no API server; use --cluster kind"}
 	return found, nil

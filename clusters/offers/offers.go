@@ -43,6 +43,7 @@ var Known = map[string]string{
 	"external-addresses":       "load balancers and externalIPs of Services in 198.51.100.0/24 are reached from the outside, through the first node",
 	"many-services":            "thousands of Services can be made at once",
 	"proxy-mode":               "kube-proxy can be started again in another mode",
+	"proxy-frozen":             "Services can be changed while kube-proxy is frozen on a node",
 	"kubernetes":               "there is an API server, a scheduler and a kubelet on each node",
 	"nginx":                    "pods can run nginx",
 	"haproxy":                  "pods can run HAProxy",

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"syscall"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/procs"
 )
 
-// Freeze stops all processes of a program where they are, or lets them go on. One in a session of its own is not reached.
+// Freeze stops all processes of a program where they are, or lets them go on. One in a session of its own is not reached. A program that goes
+// on is waited for until it has answered to the last input of the time when it was frozen.
 func (m *Manager) Freeze(ctx context.Context, name string, frozen bool) error {
 	r, err := m.find(name)
 	if err != nil {
@@ -21,8 +21,8 @@ func (m *Manager) Freeze(ctx context.Context, name string, frozen bool) error {
 		sig = syscall.SIGSTOP
 	}
 	r.mu.Lock()
-	line := r.unsaid
-	r.frozen, r.unsaid = frozen, ""
+	unsaid := r.unsaid
+	r.frozen, r.unsaid = frozen, Input{}
 	r.mu.Unlock()
 	if err := syscall.Kill(-r.cmd.Process.Pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("program %s: %s: %w", name, sig, err)
@@ -32,13 +32,11 @@ func (m *Manager) Freeze(ctx context.Context, name string, frozen bool) error {
 			return fmt.Errorf("program %s: %w", name, err)
 		}
 	}
-	if line == "" {
+	if unsaid.Line == "" {
 		return nil
 	}
-	if _, err := io.WriteString(r.stdin, line+"\n"); err != nil {
-		return r.failed(err)
-	}
-	return nil
+	_, err = m.Send(ctx, unsaid)
+	return err
 }
 
 // Frozen says whether a program's first process is frozen.

@@ -1,7 +1,9 @@
 package program_test
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 
@@ -24,7 +26,13 @@ func TestAFrozenProgramIsToldWhenItGoesOn(t *testing.T) {
 		g.Expect(m.Send(t.Context(), program.Input{Name: "cat", Line: line, Expect: line})).To(BeEmpty())
 	}
 
-	g.Expect(far.Freeze(t.Context(), "cat", false)).To(Succeed())
+	g.Expect(far.Freeze(t.Context(), "cat", false)).To(Succeed(), "it is waited for")
 	g.Expect(m.Send(t.Context(), program.Input{Name: "cat", Expect: "two"})).To(Equal("{two}"))
+
+	g.Expect(far.Freeze(t.Context(), "cat", true)).To(Succeed())
+	g.Expect(m.Send(t.Context(), program.Input{Name: "cat", Line: "three", Expect: "four"})).To(BeEmpty())
+	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	g.Expect(far.Freeze(soon, "cat", false)).To(MatchError(ContainSubstring(`it did not write "four"`)))
 	g.Expect(far.Freeze(t.Context(), "nobody", true)).To(MatchError(ContainSubstring("program nobody is not running here; running: [cat]")))
 }

@@ -89,7 +89,7 @@ type running struct {
 	tail  []string      // the last lines of standard error, for errors
 	// frozen is true if Freeze has stopped it, and unsaid is the last input since then.
 	frozen bool
-	unsaid string
+	unsaid Input
 }
 
 // NewManager returns a Manager whose programs end with this process, even if it is killed.
@@ -242,7 +242,7 @@ func (m *Manager) Send(ctx context.Context, in Input) (string, error) {
 		r.lines = nil
 		frozen := r.frozen
 		if frozen {
-			r.unsaid = in.Line
+			r.unsaid = in
 		}
 		r.mu.Unlock()
 		if frozen {
