@@ -55,6 +55,9 @@ func (c *cluster) served(ctx context.Context, text []byte, pending bool) error {
 	_, pods := podtemplate.Path(object.GetAPIVersion(), object.GetKind())
 	switch {
 	case object.GetKind() == "Service":
+		if err := c.selected(ctx, object); err != nil {
+			return err
+		}
 	case !pods || pending:
 		return nil
 	default:
