@@ -10,7 +10,7 @@ import (
 // Markdown makes a short summary, as GitHub shows it beside a job.
 func Markdown(d Data) []byte {
 	var b strings.Builder
-	o := outcomeBadge(d.Verdict.Outcome)
+	o := OutcomeBadge(d.Verdict.Outcome)
 	fmt.Fprintf(&b, "### %s %s: %s\n\n", o.Symbol, o.Word, md(d.title()))
 	if d.Verdict.Reason != "" {
 		b.WriteString(md(d.Verdict.Reason) + "\n\n")
@@ -76,7 +76,7 @@ func (d Data) markdownRemedies(b *strings.Builder, variants []variant) {
 }
 
 func words(o judge.Outcome) string {
-	b := outcomeBadge(o)
+	b := OutcomeBadge(o)
 	return b.Symbol + " " + strings.ToLower(b.Word)
 }
 

@@ -49,7 +49,7 @@ func newTerminal(width int, color bool) *terminal {
 func (t *terminal) line(s string) { t.out.WriteString(strings.TrimRight(s, " ") + "\n") }
 
 func (t *terminal) outcome(d Data) {
-	o := outcomeBadge(d.Verdict.Outcome)
+	o := OutcomeBadge(d.Verdict.Outcome)
 	word := o.Symbol + " " + strings.ToUpper(o.Word)
 	t.wrap(word+"  ", d.title(), t.mark(word, o.Class))
 	if d.Verdict.Reason != "" {
@@ -91,7 +91,7 @@ func (t *terminal) variant(d Data, v variant) {
 		head += " (" + v.Spec.Mechanism + ")"
 	}
 	if r := v.Verdict.Reproduction; r.Trials > 0 {
-		head += ": symptom in " + rate(r) + " (" + percent(r.Low) + " to " + percent(r.High) + ")"
+		head += ": symptom in " + rate(r) + " (" + Percent(r.Low) + " to " + Percent(r.High) + ")"
 	}
 	t.wrap("", head, nil)
 	for _, lacks := range v.without() {
