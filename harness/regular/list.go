@@ -30,6 +30,34 @@ func (f *Folder) List(limit int) ([]Entry, error) {
 	return l.files, err
 }
 
+// Names returns what is right in the folder, sorted: its regular files and its folders. Links and special files are left out. If there is
+// more than limit, it returns some of it and an error.
+func (f *Folder) Names(limit int) (files, folders []string, err error) {
+	dir, err := f.root.Open(".")
+	if err != nil {
+		return nil, nil, named(f.dir, err)
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(limit + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, named(f.dir, err)
+	}
+	if err = nil; len(entries) > limit {
+		err = refuse(f.dir, fmt.Errorf("more than %d files", limit))
+	}
+	for _, e := range entries {
+		switch {
+		case e.IsDir():
+			folders = append(folders, e.Name())
+		case e.Type().IsRegular():
+			files = append(files, e.Name())
+		}
+	}
+	slices.Sort(files)
+	slices.Sort(folders)
+	return files, folders, err
+}
+
 type lister struct {
 	f           *Folder
 	left, limit int

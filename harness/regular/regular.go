@@ -26,6 +26,10 @@ const (
 	MaxNames   = 3000
 	// MaxFiles is how many files and folders the folder evidence has.
 	MaxFiles = 5000
+	// MaxResults is the size of a file of a store of results, before and after it is compressed, and MaxMonth the number of those files of
+	// one month.
+	MaxResults = 64 << 20
+	MaxMonth   = 100_000
 )
 
 // ReadFile reads a file that a person names, at most limit bytes of it. The path may be a link.
