@@ -112,7 +112,7 @@ type claimRow struct {
 func (d Data) claims() []claimRow {
 	var rows []claimRow
 	for _, c := range d.Verdict.Claims {
-		row := claimRow{ID: c.ID, Says: c.Says, Seen: c.Seen, Source: d.source(c.Source), Result: claimBadge(c), Expected: c.Expected}
+		row := claimRow{ID: c.ID, Says: c.Says, Seen: c.Seen, Source: d.source(c.Source), Result: ClaimBadge(c.Expected, c.Result), Expected: c.Expected}
 		for _, s := range d.scenario().Claims {
 			if s.ID == c.ID {
 				row.Note, row.Where = s.Note, s.Check.Variant+", "+s.Check.Phase
@@ -126,14 +126,14 @@ func (d Data) claims() []claimRow {
 	return rows
 }
 
-// claimBadge shows a refuted claim calmly if that was expected: it is a finding and not a fault of the run.
-func claimBadge(c judge.Claim) Badge {
+// ClaimBadge shows a refuted claim calmly if that was expected: it is a finding and not a fault of the run.
+func ClaimBadge(expected, result string) Badge {
 	switch {
-	case c.Result == judge.Untested || c.Result == "":
+	case result == judge.Untested || result == "":
 		return Badge{"skipped", "–", "untested"}
-	case c.Result != c.Expected:
-		return Badge{"fail", "✗", c.Result + ", against expectation"}
-	case c.Result == judge.Refuted:
+	case result != expected:
+		return Badge{"fail", "✗", result + ", against expectation"}
+	case result == judge.Refuted:
 		return Badge{"finding", "≠", "refuted, as expected"}
 	}
 	return Badge{"pass", "✓", "holds, as expected"}

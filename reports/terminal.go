@@ -169,10 +169,10 @@ func (t *terminal) claims(d Data) {
 	t.line("")
 	t.line("claims")
 	said := func(c judge.Claim) string {
-		if b := claimBadge(c); b.Class == "finding" {
+		if b := ClaimBadge(c.Expected, c.Result); b.Class == "finding" {
 			return b.Symbol + " " + b.Word
 		}
-		return claimBadge(c).Symbol + " " + cmp.Or(c.Result, judge.Untested)
+		return ClaimBadge(c.Expected, c.Result).Symbol + " " + cmp.Or(c.Result, judge.Untested)
 	}
 	column := 10
 	for _, c := range d.Verdict.Claims {
@@ -180,7 +180,7 @@ func (t *terminal) claims(d Data) {
 	}
 	told := map[string]bool{}
 	for _, c := range d.Verdict.Claims {
-		b, word, text := claimBadge(c), said(c), c.Says
+		b, word, text := ClaimBadge(c.Expected, c.Result), said(c), c.Says
 		if b.Class == "fail" {
 			text = "(expected: " + c.Expected + ") " + text
 		}
