@@ -128,6 +128,12 @@ bin/tools/golangci-lint bin/tools/govulncheck &: .tools/go.mod .tools/go.sum
 	@$(GO) -C .tools build -o $(CURDIR)/bin/tools/ tool
 	@touch bin/tools/*
 
+bin/tools/axe.min.js: .tools/npm/package.json .tools/npm/package-lock.json
+	@echo 'getting axe-core, which tests of pages use'
+	@mkdir -p bin/tools/npm && cp .tools/npm/*.json bin/tools/npm/
+	@npm ci --prefix bin/tools/npm --ignore-scripts --no-audit --no-fund --silent
+	@cp bin/tools/npm/node_modules/axe-core/axe.min.js $@ && touch $@
+
 fmt: bin/tools/golangci-lint ## format the Go code
 	bin/tools/golangci-lint fmt
 	cd $(components) && $(CURDIR)/bin/tools/golangci-lint fmt --config $(CURDIR)/.golangci.yml
