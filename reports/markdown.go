@@ -82,6 +82,6 @@ func words(o judge.Outcome) string {
 
 // MarkdownText keeps text from being read as markup: it stays on one line, in its table cell, and is no HTML.
 func MarkdownText(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	s = strings.Join(strings.Fields(Printable(s)), " ")
 	return strings.NewReplacer("\\", "\\\\", "|", "\\|", "*", "\\*", "_", "\\_", "`", "\\`", "[", "\\[", "<", "&lt;", "&", "&amp;", "#", "\\#", "~", "\\~").Replace(s)
 }

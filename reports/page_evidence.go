@@ -68,13 +68,13 @@ func (d Data) evidence() evidenceSection {
 				before = append(before, l.Text)
 			}
 		}
-		c.Outputs = append(c.Outputs, output{Phase: f.Phase, Lines: compare(before, f.Text, len(c.Outputs) > 0), File: relative(f.Name)})
+		c.Outputs = append(c.Outputs, output{Phase: f.Phase, Lines: marked(before, f.Text, len(c.Outputs) > 0), File: relative(f.Name)})
 	}
 	return s
 }
 
-// compare splits an output into lines and marks those that were not there before.
-func compare(before []string, text string, marking bool) []outputLine {
+// marked splits an output into lines and marks those that were not there before.
+func marked(before []string, text string, marking bool) []outputLine {
 	var lines []outputLine
 	for _, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
 		lines = append(lines, outputLine{l, marking && !slices.Contains(before, l)})

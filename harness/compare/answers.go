@@ -81,7 +81,7 @@ func (p *pairing) finding(about Subject) (*Finding, *Test) {
 			return nil, nil
 		}
 		f.Change = Changed // both as expected, which is not the same on both sides
-		f.Says = fmt.Sprintf("%s, before %s", words(about, *is, t[1].all, t[1].all), words(about, *was, t[0].all, t[0].all))
+		f.Says = before(words(about, *is, t[1].all, t[1].all), words(about, *was, t[0].all, t[0].all))
 		return f, nil
 	}
 	is, s := mostOf(head, v.of)
@@ -90,7 +90,7 @@ func (p *pairing) finding(about Subject) (*Finding, *Test) {
 		was, _ := mostOf(base, good, neutral, bad, open, absent)
 		f.Says += ", before " + ofAll(t[0].n[v.of], t[0].all)
 		if v.change != Worse || v.of != bad || was.grade != good {
-			f.Says = fmt.Sprintf("%s, before %s", words(about, is, t[1].n[v.of], t[1].all), words(about, was, t[0].n[was.grade], t[0].all))
+			f.Says = before(words(about, is, t[1].n[v.of], t[1].all), words(about, was, t[0].n[was.grade], t[0].all))
 		}
 	}
 	if v.of != good {
@@ -193,6 +193,9 @@ func words(about Subject, a answer, n, all int) string {
 	return verb + " " + ofAll(n, all)
 }
 
+// before says what is, and what was.
+func before(is, was string) string { return is + ", before " + strings.TrimPrefix(was, "was ") }
+
 func ofAll(n, all int) string { return fmt.Sprintf("%d of %d", n, all) }
 
 // subjects lists what a pair's sides gave answers about, in an order that does not change.
@@ -221,4 +224,31 @@ func phaseRank(phase string) string {
 	kind, id, _ := strings.Cut(phase, "/")
 	rank := map[string]string{"baseline": "0", "fault": "1", "remedy": "2", "relapse": "3", "control": "4", "restored": "5"}[kind]
 	return rank + id + kind
+}
+
+// String names the subject: detector drop in fault.
+func (s Subject) String() string {
+	switch s.What {
+	case Outcome:
+		return "outcome"
+	case Restored:
+		return "restored"
+	case Claim:
+		return "claim " + s.Claim
+	case Phase:
+		return "phase " + s.Phase
+	case Detector:
+		return "detector " + s.Detector + " in " + s.Phase
+	case Reproduction:
+		return "reproduction"
+	case Met:
+		return "proof of the fault"
+	case Latency:
+		return "latency of " + s.Probe + " in " + s.Phase
+	case Detection:
+		return "time until detector " + s.Detector + " fired in " + s.Phase
+	case Recovery:
+		return "time to recover in " + s.Phase
+	}
+	return string(s.What)
 }

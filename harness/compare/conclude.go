@@ -106,13 +106,13 @@ func (p *pairing) compare() {
 
 // oneSided tells of a pair that only one side has.
 func (p *pairing) oneSided() {
-	change, says, r := New, "new: ", p.sides[1]
+	change, form, r := New, "%s, and was not there before", p.sides[1]
 	if p.there[0] {
-		change, says, r = Gone, "gone: it was there before, and ", p.sides[0]
+		change, form, r = Gone, "it has no result any more; before it %s", p.sides[0]
 	}
 	most, _ := mostOf(r.answers[Subject{What: Outcome}], bad, open, good, absent)
 	n := tallyOf(r.answers[Subject{What: Outcome}]).n[most.grade]
-	f := Finding{Subject: Subject{What: Outcome}, Change: change, Says: says + words(Subject{What: Outcome}, most, n, r.runs), Why: r.newest.Reason}
+	f := Finding{Subject: Subject{What: Outcome}, Change: change, Says: fmt.Sprintf(form, words(Subject{What: Outcome}, most, n, r.runs)), Why: r.newest.Reason}
 	if most.grade == good {
 		f.Why = ""
 	}
@@ -122,40 +122,39 @@ func (p *pairing) oneSided() {
 	}
 }
 
-// correct corrects the tests of all pairs together, and lets them decide.
+// correct corrects the tests of all pairs together, and lets them decide. Tests that could not show a difference whatever the runs said
+// cannot give a false alarm either, and do not count: R. E. Tarone, "A modified Bonferroni method for discrete data", Biometrics 46 (1990)
+// 515-522.
 func correct(pairs []*pairing) Method {
-	var all []*Test
-	var best []float64
-	times := 0
-	for _, p := range pairs {
-		for _, t := range p.tests {
-			all, best = append(all, t), append(best, t.best)
-			if !t.Rate() {
-				times++
-			}
-		}
-	}
-	k := family(best)
 	var able []*Test
 	var p []float64
-	for _, t := range all {
-		t.Q = 1
-		if t.best <= alpha/float64(k) {
-			able, p = append(able, t), append(p, t.P)
-		}
-	}
-	for i, q := range adjust(p) {
-		able[i].Q = q
-	}
-	for _, t := range all {
-		t.decide(k, times)
-	}
-	return Method{
-		Alpha: alpha, Tests: len(all), Family: len(able), Sizes: sizes,
-		Correction: "Benjamini-Hochberg, over the tests that have enough data to show a difference (Tarone)",
+	m := Method{
+		Alpha: alpha, Sizes: sizes, Correction: "Benjamini-Hochberg",
 		Why: "If nothing has changed, at most 5 % of comparisons have any false alarm, as with Holm's correction. If something has, more of it is " +
 			"found, and at most 5 % of what is told is chance. A person looks at each alarm anyway.",
 	}
+	times := 0
+	for _, pair := range pairs {
+		for _, t := range pair.tests {
+			m.Tests++
+			if !t.Rate() {
+				times++
+			}
+			if t.Q = 1; t.best <= alpha {
+				able, p = append(able, t), append(p, t.P)
+			}
+		}
+	}
+	m.Family = len(able)
+	for i, q := range adjust(p) {
+		able[i].Q = q
+	}
+	for _, pair := range pairs {
+		for _, t := range pair.tests {
+			t.decide(max(m.Family, 1), max(times, 1))
+		}
+	}
+	return m
 }
 
 // conclude puts together what a pair has found.
@@ -229,4 +228,23 @@ func (c *Comparison) Undecided() bool {
 
 func told(p Pair, side int) bool {
 	return p.Outcomes[side]["pass"]+p.Outcomes[side]["fail"] > 0
+}
+
+// PairTest is a test with its pair.
+type PairTest struct {
+	Test
+	Pair Pair
+}
+
+// Shy lists the tests that have too few runs.
+func (c *Comparison) Shy() []PairTest {
+	var list []PairTest
+	for _, p := range c.Pairs {
+		for _, t := range p.Tests {
+			if t.Change == NotEnough {
+				list = append(list, PairTest{t, p})
+			}
+		}
+	}
+	return list
 }

@@ -9,6 +9,12 @@ import (
 	"github.com/aclements/go-moremath/stats"
 )
 
+// The library's exact rank test takes milliseconds from 50 numbers on, and a comparison has thousands of tests. From 20 on, the normal
+// approximation is good, and its p-values of large differences are too large rather than too small.
+func init() { stats.MannWhitneyExactLimit, stats.MannWhitneyTiesExactLimit = exactLimit, exactLimit }
+
+const exactLimit = 20
+
 // fisher is the two-sided p-value of Fisher's exact test that two rates are one: the probability, given how many hits there are on both
 // sides together, of a division that is at most as probable as this one. R. A. Fisher, "Statistical Methods for Research Workers" (1934),
 // §21.02.
@@ -44,10 +50,10 @@ func tail(p func(int) float64, from, to, step int) float64 {
 	return sum
 }
 
-// fisherBest is the smallest p-value that any hits can have in so many trials; with the hits known, that fewer divisions are possible.
+// fisherBest is the smallest p-value that so many trials can have.
 func fisherBest(trials1, trials2 int) float64 { return fisher(trials1, trials1, 0, trials2) }
 
-// fisherBestOf is the smallest p-value that so many hits in all can have.
+// fisherBestOf is the smallest p-value that so many trials can have if there are so many hits in all.
 func fisherBestOf(hits, trials1, trials2 int) float64 {
 	most := min(hits, trials1)
 	least := max(0, hits-trials2)
@@ -55,8 +61,7 @@ func fisherBestOf(hits, trials1, trials2 int) float64 {
 }
 
 // rank is the two-sided p-value of the Mann-Whitney U test that two samples come from one distribution, and the share of all pairs in which
-// the second sample's number is the greater, ties counting half. The p-value is exact for up to 50 numbers without ties, or 25 with ties: it
-// is twice that of the smaller tail. (The library's own two-sided value is wrong with ties, where the distribution is not symmetric.)
+// the second sample's number is the greater, ties counting half. The p-value is exact for up to 20 numbers: it is twice that of the smaller tail. (The library's own two-sided value is wrong with ties, where the distribution is not symmetric.)
 func rank(first, second []float64) (p, greater float64) {
 	less, err := stats.MannWhitneyUTest(first, second, stats.LocationLess)
 	if err != nil {
@@ -109,21 +114,6 @@ func needed(base, head, family int) [2]int {
 		if enough(n, n) || n == most {
 			return [2]int{max(n, base), max(n, head)}
 		}
-	}
-}
-
-// family is how many tests are corrected for: those that could show a difference at all. A test whose smallest possible p-value is beyond
-// what the correction leaves cannot give a false alarm, so it does not count. R. E. Tarone, "A modified Bonferroni method for discrete
-// data", Biometrics 46 (1990) 515-522.
-func family(best []float64) int {
-	sorted := slices.Sorted(slices.Values(best))
-	k := 1
-	for {
-		able := sort.Search(len(sorted), func(i int) bool { return sorted[i] > alpha/float64(k) })
-		if able <= k {
-			return k
-		}
-		k++
 	}
 }
 

@@ -155,14 +155,6 @@ func TestCorrectionAgainstPublishedExample(t *testing.T) {
 	g.Expect(adjust(nil)).To(BeEmpty())
 }
 
-func TestFamilyLeavesOutWhatCannotShowADifference(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(family(nil)).To(Equal(1))
-	g.Expect(family([]float64{1e-9, 1e-9, 1e-9})).To(Equal(3))
-	g.Expect(family([]float64{1e-9, 0.03, 1, 1, 1})).To(Equal(2), "the second cannot show one if both count")
-	g.Expect(family([]float64{0.04, 0.04, 0.04})).To(Equal(2), "none can if two count")
-}
-
 // Published: binomial intervals of the median, as in W. J. Conover, "Practical Nonparametric Statistics", and any table of the sign test.
 func TestMedianIntervals(t *testing.T) {
 	g := NewWithT(t)

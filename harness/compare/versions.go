@@ -3,7 +3,6 @@ package compare
 import (
 	"maps"
 	"slices"
-	"strings"
 )
 
 // fileVersion is the name under which the digest of the scenario's file is told.
@@ -61,7 +60,7 @@ func (r *Ref) all() map[string]map[string]bool {
 func changes(base, head map[string]map[string]bool) []VersionChange {
 	names := slices.Sorted(maps.Keys(base))
 	names = slices.AppendSeq(names, maps.Keys(head))
-	slices.SortFunc(names, func(a, b string) int { return strings.Compare(a, b) })
+	slices.Sort(names)
 	var list []VersionChange
 	for _, name := range slices.Compact(names) {
 		if maps.Equal(base[name], head[name]) {

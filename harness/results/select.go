@@ -41,14 +41,14 @@ func matchesEnv(pattern, key string) bool {
 }
 
 // SelectionKeys explains what a selection can name, for help texts.
-const SelectionKeys = `since, until   a date (2026-11-30), a time (2026-11-30T04:00:00Z) or an age (36h,
-               7d); a date as until includes that day
-commit         version of relapse, or its beginning
-env            environment, such as lab/nftables/linux-6.18, or its beginning, or a
-               pattern such as kind/*/nftables/*
-scenario, variant, run
-               ids
-last           only the last N runs of each scenario, variant and environment`
+const SelectionKeys = `  since, until  a date (2026-11-30), a time (2026-11-30T04:00:00Z) or an age (36h,
+                7d); until a date includes that day
+  commit        version of relapse, or its beginning
+  env           environment, such as lab/nftables/linux-6.18, or its beginning, or a
+                pattern such as kind/*/nftables/*
+  scenario, variant, run
+                ids
+  last          only the last N runs of each scenario, variant and environment`
 
 // ParseSelection reads a selection such as since=7d&env=lab&last=12. Ages count from now.
 func ParseSelection(text string, now time.Time) (Selection, error) {

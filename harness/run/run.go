@@ -166,7 +166,7 @@ func (e *engine) begin(ctx context.Context, start time.Time, found map[string]of
 // skip says why a variant cannot run here, or nothing.
 func (e *engine) skip(v scenario.Variant, offers map[string]offers.Offer) string {
 	if len(e.Variants) > 0 && !slices.Contains(e.Variants, v.ID) {
-		return "not asked for"
+		return rundir.NotAskedFor
 	}
 	for _, need := range e.Scenario.NeedsOf(&v) {
 		if offer := offers[need]; !offer.OK {

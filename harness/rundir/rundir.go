@@ -26,6 +26,9 @@ const (
 	AgreementFile = "agreement.json"
 )
 
+// NotAskedFor is why a variant was skipped that a person left out.
+const NotAskedFor = "not asked for"
+
 // Run is what is known of a run before it starts: run.json.
 type Run struct {
 	// ID of the run, unique on this machine.

@@ -37,7 +37,7 @@ also repeated, if the other run folder still exists.
 			if err != nil {
 				return usage(err)
 			}
-			note, err := compare(args[0], verdict)
+			note, err := differs(args[0], verdict)
 			if err != nil {
 				return err
 			}
@@ -67,8 +67,8 @@ also repeated, if the other run folder still exists.
 	return c
 }
 
-// compare says how a new verdict differs from the stored one.
-func compare(dir string, now judge.Verdict) (string, error) {
+// differs says how a new verdict differs from the stored one.
+func differs(dir string, now judge.Verdict) (string, error) {
 	var stored judge.Verdict
 	err := rundir.ReadJSON(dir, rundir.VerdictFile, &stored)
 	if errors.Is(err, os.ErrNotExist) {

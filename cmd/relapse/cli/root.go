@@ -172,7 +172,7 @@ lab: network namespaces on this machine, as root or in a user namespace.
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(
-		newRun(), newCluster(), newAgree(), newSite(), newList(), newMatrix(), newShow(), newExplain(), newValidate(), newSchema(), newNew(), newDoctor(), newJudge(), newReport(), newClean(),
+		newRun(), newCluster(), newAgree(), newCompare(), newHistory(), newSite(), newList(), newMatrix(), newShow(), newExplain(), newValidate(), newSchema(), newNew(), newDoctor(), newJudge(), newReport(), newClean(),
 		newVersion(),
 	)
 	return root
@@ -182,6 +182,16 @@ lab: network namespaces on this machine, as root or in a user namespace.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
+			return usagef("%s takes %s; see %[1]s --help", c.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+// atLeast requires n arguments or more; what describes them in the error.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < n {
 			return usagef("%s takes %s; see %[1]s --help", c.CommandPath(), what)
 		}
 		return nil
