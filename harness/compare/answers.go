@@ -81,7 +81,7 @@ func (p *pairing) finding(about Subject) (*Finding, *Test) {
 			return nil, nil
 		}
 		f.Change = Changed // both as expected, which is not the same on both sides
-		f.Says = fmt.Sprintf("%s, before %s", words(about, *is, t[1].all, t[1].all), words(about, *was, t[0].all, t[0].all))
+		f.Says = before(words(about, *is, t[1].all, t[1].all), words(about, *was, t[0].all, t[0].all))
 		return f, nil
 	}
 	is, s := mostOf(head, v.of)
@@ -90,7 +90,7 @@ func (p *pairing) finding(about Subject) (*Finding, *Test) {
 		was, _ := mostOf(base, good, neutral, bad, open, absent)
 		f.Says += ", before " + ofAll(t[0].n[v.of], t[0].all)
 		if v.change != Worse || v.of != bad || was.grade != good {
-			f.Says = fmt.Sprintf("%s, before %s", words(about, is, t[1].n[v.of], t[1].all), words(about, was, t[0].n[was.grade], t[0].all))
+			f.Says = before(words(about, is, t[1].n[v.of], t[1].all), words(about, was, t[0].n[was.grade], t[0].all))
 		}
 	}
 	if v.of != good {
@@ -192,6 +192,9 @@ func words(about Subject, a answer, n, all int) string {
 	}
 	return verb + " " + ofAll(n, all)
 }
+
+// before says what is, and what was.
+func before(is, was string) string { return is + ", before " + strings.TrimPrefix(was, "was ") }
 
 func ofAll(n, all int) string { return fmt.Sprintf("%d of %d", n, all) }
 

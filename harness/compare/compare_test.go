@@ -212,6 +212,15 @@ func TestImprovements(t *testing.T) {
 	g.Expect(c.Change.Bad()).To(BeFalse())
 }
 
+// A kernel that repairs a failure does not show it any more, as the scenario expects.
+func TestRepaired(t *testing.T) {
+	g := NewWithT(t)
+	w := resultstest.NewWorld(2, 1, 11)
+	c := compared(w.Night(0), broken(w.Night(1), "scenario-1", func(_ int, r *results.Result) { r.Reproduction.Hits = 0 }))
+	g.Expect(alarms(c)).To(ConsistOf(HavePrefix("scenario-1: changed: reproduction: trials that show the failure: 0 of 25")))
+	g.Expect(c.Change.Bad()).To(BeFalse())
+}
+
 // An answer that both sides gave is tested like a rate.
 func TestFlakyRuns(t *testing.T) {
 	g := NewWithT(t)
@@ -233,14 +242,14 @@ func TestNewAndGone(t *testing.T) {
 	g := NewWithT(t)
 	few, many := resultstest.NewWorld(2, 1, 7), resultstest.NewWorld(3, 1, 7)
 	c := compared(few.Night(0), many.Night(1))
-	g.Expect(alarms(c)).To(Equal([]string{"scenario-2: new: outcome: new: passed 1 of 1"}))
+	g.Expect(alarms(c)).To(Equal([]string{"scenario-2: new: outcome: passed 1 of 1, and was not there before"}))
 	g.Expect(c.Change).To(Equal(compare.New))
 	c = compared(many.Night(0), few.Night(1))
-	g.Expect(alarms(c)).To(Equal([]string{"scenario-2: gone: outcome: gone: it was there before, and passed 1 of 1"}))
+	g.Expect(alarms(c)).To(Equal([]string{"scenario-2: gone: outcome: it has no result any more; before it passed 1 of 1"}))
 	g.Expect(c.Change.Bad()).To(BeTrue())
 	// What is new and fails is as loud as what fails.
 	c = compared(few.Night(0), broken(many.Night(1), "scenario-2", func(_ int, r *results.Result) { r.Outcome = judge.Fail }))
-	g.Expect(alarms(c)).To(Equal([]string{"scenario-2: worse: outcome: new: failed 1 of 1"}))
+	g.Expect(alarms(c)).To(Equal([]string{"scenario-2: worse: outcome: failed 1 of 1, and was not there before"}))
 	// A comparison with nothing says so.
 	g.Expect(compared(nil, nil).Says).To(Equal("there is nothing to compare: neither side has a result"))
 }

@@ -106,13 +106,13 @@ func (p *pairing) compare() {
 
 // oneSided tells of a pair that only one side has.
 func (p *pairing) oneSided() {
-	change, says, r := New, "new: ", p.sides[1]
+	change, form, r := New, "%s, and was not there before", p.sides[1]
 	if p.there[0] {
-		change, says, r = Gone, "gone: it was there before, and ", p.sides[0]
+		change, form, r = Gone, "it has no result any more; before it %s", p.sides[0]
 	}
 	most, _ := mostOf(r.answers[Subject{What: Outcome}], bad, open, good, absent)
 	n := tallyOf(r.answers[Subject{What: Outcome}]).n[most.grade]
-	f := Finding{Subject: Subject{What: Outcome}, Change: change, Says: says + words(Subject{What: Outcome}, most, n, r.runs), Why: r.newest.Reason}
+	f := Finding{Subject: Subject{What: Outcome}, Change: change, Says: fmt.Sprintf(form, words(Subject{What: Outcome}, most, n, r.runs)), Why: r.newest.Reason}
 	if most.grade == good {
 		f.Why = ""
 	}

@@ -1,6 +1,7 @@
 package results_test
 
 import (
+	"encoding/json"
 	"math"
 	"testing"
 	"time"
@@ -195,4 +196,33 @@ func TestHostileFolders(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(list[0].Phases[0].Probes["request"].P50).To(BeZero())
 	g.Expect(list[0].Reason).To(HaveLen(499 + len("…")))
+}
+
+// FuzzFolder: whatever a run folder holds, nothing panics, and what is made of it can be written.
+func FuzzFolder(f *testing.F) {
+	text := func(v any) []byte {
+		data, err := json.Marshal(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return data
+	}
+	one := folder()
+	f.Add(text(one.Run), text(one.Verdict), text(one.Events))
+	f.Add(text(one.Run), []byte("null"), text(one.Events))
+	f.Fuzz(func(t *testing.T, run, verdict, events []byte) {
+		g := NewWithT(t)
+		in := results.Folder{Name: "x", Scenario: folder().Scenario}
+		if json.Unmarshal(run, &in.Run) != nil || json.Unmarshal(verdict, &in.Verdict) != nil || json.Unmarshal(events, &in.Events) != nil {
+			return
+		}
+		list, err := results.Distil(in)
+		if err != nil {
+			return
+		}
+		for _, r := range list {
+			_, err := results.Line(r)
+			g.Expect(err).NotTo(HaveOccurred())
+		}
+	})
 }

@@ -57,7 +57,6 @@ Exit codes:
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	c.Flags().BoolVar(&f.markdown, "markdown", false, "print Markdown, for a job summary or a pull request")
 	c.Flags().StringVar(&f.junit, "junit", "", "also write JUnit XML to a `file`")
-	c.MarkFlagsMutuallyExclusive("json", "markdown")
 	return c
 }
 
@@ -67,6 +66,9 @@ type compareFlags struct {
 }
 
 func (f *compareFlags) run(c *cobra.Command, args []string) error {
+	if f.json && f.markdown {
+		return usagef("--json cannot be combined with --markdown")
+	}
 	comparison, err := compared(c, args)
 	if err != nil {
 		return usage(err)
