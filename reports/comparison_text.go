@@ -68,7 +68,7 @@ func (t *terminal) pair(p compare.Pair) {
 			}
 		}
 	}
-	if again := againOf(p); again != "" {
+	if again := againOf(p); again != "" && p.Change != compare.New {
 		t.wrap("    run again   ", again, nil)
 	}
 }

@@ -141,7 +141,7 @@ func (p *record) add(r *results.Result, ref *Ref) {
 		p.say(Subject{What: Restored}, map[bool]answer{true: {"as before", good}, false: {"not as before", bad}}[*r.Restored], ref, r.Reason)
 	}
 	for _, claim := range r.Claims {
-		p.say(Subject{What: Claim, Claim: claim.ID}, answerOfClaim(claim), ref, claim.Seen)
+		p.say(Subject{What: Claim, Claim: claim.ID}, answerOfClaim(claim, r.Outcome), ref, claim.Seen)
 	}
 	if rep := r.Reproduction; rep.Trials > 0 {
 		p.count(Subject{What: Reproduction, Phase: "fault"}, rep.Hits, rep.Trials)
@@ -154,11 +154,11 @@ func (p *record) add(r *results.Result, ref *Ref) {
 
 func (p *record) phase(phase *results.Phase, ref *Ref) {
 	p.say(Subject{What: Phase, Phase: phase.Name}, answer{string(phase.Outcome), gradeOf(phase.Outcome)}, ref, phase.Why)
+	if phase.Outcome == judge.Inconclusive || phase.Outcome == judge.Skipped {
+		return // nothing may be concluded from what was seen in it
+	}
 	for id, d := range phase.Detectors {
 		p.say(Subject{What: Detector, Phase: phase.Name, Detector: id}, answerOfDetector(d), ref, d.Seen)
-	}
-	if phase.Outcome == judge.Inconclusive || phase.Outcome == judge.Skipped {
-		return // what its times are of is not known
 	}
 	for id, s := range phase.Probes {
 		if s.Count > 0 {
@@ -187,11 +187,13 @@ func gradeOf(o judge.Outcome) grade {
 	return open
 }
 
-func answerOfClaim(c results.Claim) answer {
+// answerOfClaim grades a claim of a run. One that is untested because of what the cluster cannot show was not looked at, but nobody knows
+// that in a run of which nothing can be concluded.
+func answerOfClaim(c results.Claim, run judge.Outcome) answer {
 	a := answer{says: c.Result}
 	switch {
 	case c.Result == c.Expected:
-	case c.Result == judge.Untested && c.Excused:
+	case c.Result == judge.Untested && c.Excused && run != judge.Inconclusive:
 		a.grade = absent
 	case c.Result == judge.Untested || c.Expected == judge.Untested:
 		a.grade = open

@@ -81,7 +81,7 @@ type Pair struct {
 	// Runs is how many runs each side has, and Outcomes how they ended.
 	Runs     [2]int                   `json:"runs"`
 	Outcomes [2]map[judge.Outcome]int `json:"outcomes"`
-	// Findings are what is worth telling, what counts most first.
+	// Findings are what is worth telling: how the runs ended, then what counts most.
 	Findings []Finding `json:"findings"`
 	// Tests are all rates and times that were looked at.
 	Tests []Test `json:"tests"`

@@ -221,6 +221,24 @@ func TestRepaired(t *testing.T) {
 	g.Expect(c.Change.Bad()).To(BeFalse())
 }
 
+// What a detector said in a phase of which nothing can be concluded is no change, and a claim that was not tested because of that is as
+// open as the run.
+func TestInconclusivePhases(t *testing.T) {
+	g := NewWithT(t)
+	w := resultstest.NewWorld(2, 1, 12)
+	c := compared(w.Nights(0, 3), broken(w.Night(3), "scenario-1", func(_ int, r *results.Result) {
+		r.Outcome, r.Phases[1].Outcome, r.Reproduction = judge.Inconclusive, judge.Inconclusive, results.Reproduction{}
+		r.Phases[1].Detectors["slow"] = results.Detected{Says: results.Quiet, Expected: results.Fired}
+		r.Claims[0].Result, r.Claims[0].Excused = judge.Untested, true
+	}))
+	g.Expect(alarms(c)).To(Equal([]string{
+		"scenario-1: inconclusive: outcome: was inconclusive 1 of 1, before passed 3 of 3",
+		"scenario-1: inconclusive: claim takes-five-seconds: was untested 1 of 1, before held 3 of 3",
+		"scenario-1: inconclusive: phase fault: was inconclusive 1 of 1, before passed 3 of 3",
+	}))
+	g.Expect(c.Change).To(Equal(compare.Inconclusive))
+}
+
 // An answer that both sides gave is tested like a rate.
 func TestFlakyRuns(t *testing.T) {
 	g := NewWithT(t)

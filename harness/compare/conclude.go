@@ -167,7 +167,7 @@ func (p *pairing) conclude() {
 		p.Findings = append(p.Findings, p.found(*t))
 	}
 	slices.SortStableFunc(p.Findings, func(a, b Finding) int {
-		return cmp.Or(slices.Index(order, a.Change)-slices.Index(order, b.Change), bySubject(a.Subject, b.Subject))
+		return cmp.Or(headline(a)-headline(b), slices.Index(order, a.Change)-slices.Index(order, b.Change), bySubject(a.Subject, b.Subject))
 	})
 	p.Change = Same
 	if slices.ContainsFunc(p.tests, func(t *Test) bool { return t.Change == NotEnough }) {
@@ -184,6 +184,14 @@ func (p *pairing) conclude() {
 	if p.FirstBad != nil && p.LastGood != nil {
 		p.Between = between(p.LastGood, p.FirstBad)
 	}
+}
+
+// headline puts how the runs ended first: the rest explains it.
+func headline(f Finding) int {
+	if f.What == Outcome {
+		return 0
+	}
+	return 1
 }
 
 // found is the finding of a test.

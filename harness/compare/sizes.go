@@ -22,8 +22,8 @@ var sizes = Sizes{
 	Latency: 0.05,
 	// Readings are taken every 250 ms, so a time until a detector fired is not known better.
 	Detection: 0.25,
-	// A run asks every 50 ms whether a remedy has taken effect; two of these may be lost by chance.
-	Recovery: 0.1,
+	// A run asks every 50 ms whether a remedy has taken effect, so this is not known better either.
+	Recovery: 0.05,
 }
 
 // alpha is the share of false alarms that is accepted.

@@ -13,7 +13,7 @@ const chunk = 16 << 20
 
 // Added says what became of results that were to be added.
 type Added struct {
-	// New results were written. Known were there already, and Revised are those of the new ones whose run was there with another verdict.
+	// New results were written. Known were there already, and Revised are those of the new ones that replace an earlier one of the same run.
 	New     int `json:"new"`
 	Known   int `json:"known"`
 	Revised int `json:"revised"`

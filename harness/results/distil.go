@@ -55,11 +55,24 @@ func Distil(f Folder) ([]Result, error) {
 	}
 	list = slices.DeleteFunc(list, func(r Result) bool { return f.Run.Skipped[r.Variant] == rundir.NotAskedFor })
 	for i := range list {
+		list[i].Mechanism = f.mechanism(list[i].Variant)
 		if err := list[i].check(); err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
+}
+
+// mechanism is how a variant causes the failure.
+func (f Folder) mechanism(variant string) string {
+	if f.Scenario != nil {
+		for _, v := range f.Scenario.Variants {
+			if v.ID == variant {
+				return v.Mechanism
+			}
+		}
+	}
+	return ""
 }
 
 // command is the command line, unless somebody made it too long to keep.

@@ -28,7 +28,7 @@ func folder() results.Folder {
 		Metadata: scenario.Metadata{ID: "small"},
 		Probes:   []scenario.Probe{{ID: "request", From: "pod/client", Attempts: 4}},
 		Variants: []scenario.Variant{{
-			ID: "default", Symptom: scenario.Symptom{Probe: "request", Attempt: scenario.AttemptCriterion{Failed: &failed}},
+			ID: "default", Mechanism: "forced", Symptom: scenario.Symptom{Probe: "request", Attempt: scenario.AttemptCriterion{Failed: &failed}},
 			Fault: scenario.Fault{Changes: []scenario.Step{{ID: "drop", On: "nodes"}}},
 		}},
 		Detection: []scenario.Detector{
@@ -111,6 +111,7 @@ func TestARunBecomesAResult(t *testing.T) {
 	g.Expect(r.Start).To(Equal(time.Date(2026, 11, 30, 21, 0, 0, 500_000_000, time.UTC)))
 	g.Expect(r.Env.Key()).To(Equal("kind/calico/ipvs/k8s-1.36/linux-6.18"))
 	g.Expect(r.Took).To(Equal(17.0))
+	g.Expect(r.Mechanism).To(Equal("forced"))
 	g.Expect(r.Reproduction).To(Equal(results.Reproduction{Hits: 3, Trials: 4, Attempts: 5}))
 	fault, cure := r.Phase("fault"), r.Phase("remedy/cure")
 	g.Expect(fault.Took).To(Equal(8.0))

@@ -22,7 +22,9 @@ type Result struct {
 	// Run is the run's id, and Variant the variant's. Variant is empty if the run broke down before anybody knew its variants.
 	Run     string `json:"run"`
 	Variant string `json:"variant"`
-	// Revision counts how often the same run was added after it was judged in another way. The highest counts.
+	// Mechanism is native, forced or emulated.
+	Mechanism string `json:"mechanism,omitempty"`
+	// Revision counts how often the same run was added again with something else in it, such as a new verdict. The highest counts.
 	Revision int    `json:"revision,omitempty"`
 	Scenario string `json:"scenario"`
 	Title    string `json:"title,omitempty"`

@@ -44,7 +44,7 @@ func matchesEnv(pattern, key string) bool {
 const SelectionKeys = `  since, until  a date (2026-11-30), a time (2026-11-30T04:00:00Z) or an age (36h,
                 7d); until a date includes that day
   commit        version of relapse, or its beginning
-  env           environment, such as lab/nftables/linux-6.18, or its beginning, or a
+  env           environment, such as lab/nftables/linux-6.18, its beginning, or a
                 pattern such as kind/*/nftables/*
   scenario, variant, run
                 ids

@@ -3,6 +3,7 @@ package results_test
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -263,4 +264,37 @@ func TestHostileStore(t *testing.T) {
 	g.Expect(runs(t, elsewhere, "")).To(Equal([]string{"run-2"}))
 	ids, _ = read(t, s, "")
 	g.Expect(ids).To(Equal([]string{"run-1"}), "nothing was added")
+}
+
+// Of a file that was cut off, the lines before the cut are read and merged, also twice, and they are no second results beside those of a sound
+// file.
+func TestWhatIsLeftOfAFileIsSalvaged(t *testing.T) {
+	g := NewWithT(t)
+	var list []results.Result
+	for n := range 2000 {
+		r := result(0)
+		r.Run = fmt.Sprintf("run-%04d", n)
+		r.Reason = fmt.Sprint(rand.New(rand.NewPCG(1, uint64(n))).Perm(40)) // which does not compress well
+		list = append(list, r)
+	}
+	cut, sound := create(t, list...), create(t, list...)
+	file := files(t, cut)[0]
+	data, err := os.ReadFile(file)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(os.WriteFile(file, data[:len(data)*2/3], 0o600)).To(Succeed())
+	ids, problems := read(t, cut, "")
+	g.Expect(len(ids)).To(And(BeNumerically(">", 1000), BeNumerically("<", 2000)))
+	g.Expect(problems).To(HaveLen(2), "the file, and its last line")
+
+	all := create(t)
+	for range 2 {
+		merged, _, err := all.Merge(t.Context(), cut)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(merged.Salvaged).To(Equal(1))
+		g.Expect(files(t, all)).To(HaveLen(1))
+	}
+	g.Expect(runs(t, all, "")).To(Equal(ids))
+	_, _, err = all.Merge(t.Context(), sound)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(runs(t, all, "")).To(HaveLen(2000))
 }

@@ -39,6 +39,9 @@ If one of two suites has no run of a scenario that both should have run, the
 result is inconclusive. Both runs are first judged again from their histories.
 Nothing is written.
 
+To see what changed between many runs, and whether that may be chance, use
+relapse compare.
+
 Exit codes:
   0  pass          they agree, or the scenario explains each difference
   1  fail          a difference is not explained, or an explained difference

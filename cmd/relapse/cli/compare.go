@@ -21,23 +21,23 @@ func newCompare() *cobra.Command {
 	var f compareFlags
 	c := &cobra.Command{
 		Use: "compare BASE HEAD", Short: "Say what changed between two sets of results, and how sure that is",
-		Long: `Compare says what changed from BASE to HEAD: outcomes, claims, detectors, how often
-the failure was seen, how long attempts took, and how long it took to detect the
-failure and to recover. It lists what got worse, what is gone, new, newly skipped
+		Long: `Compare says what changed from BASE to HEAD: outcomes, claims, detectors, how
+often the failure was seen, how long attempts took, and how long it took to detect
+the failure and to recover. It lists what got worse, is gone, new, newly skipped
 or newly inconclusive, and the versions that differ.
 
-BASE and HEAD are run folders, folders of suites, folders with run folders in them,
-or stores of results (relapse history).
+BASE and HEAD are run folders, folders of suites, folders with run folders in
+them, or stores of results (relapse history).
 ` + selectionHelp + `
 
 Results are compared with those of the same scenario, variant and environment. If
 BASE and HEAD have one environment each, they are compared even if it is not the
-same. If one of them is a single run, only that run's scenarios are compared.
+same. If one of them is a single run, only what that run has is compared.
 
-An answer, such as fail or quiet, that only one side has ever given is a change. It
-is told how often it was given: failed 1 of 1, before 0 of 12. Rates and times are
-tested; what may be chance, or is too small to matter, is no change. One run is one
-number, so times need several runs on each side: it is said how many would do.
+An answer, such as fail or quiet, that only one side has ever given is a change,
+and it is said how often: failed 1 of 1, before 0 of 12. Rates and times are
+tested; what may be chance, or is too small to matter, is no change. One run is
+one number, so times need several runs on each side: it is said how many would do.
 
 relapse agree compares two single runs point by point, without statistics: whether
 two clusters say the same, and if not, whether the scenario explains it. Use agree
@@ -56,20 +56,21 @@ Exit codes:
 	}
 	c.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	c.Flags().BoolVar(&f.markdown, "markdown", false, "print Markdown, for a job summary or a pull request")
+	c.Flags().StringVar(&f.host, "host", "", "`name` of the kind of machine that run folders are from (see relapse history add)")
 	c.Flags().StringVar(&f.junit, "junit", "", "also write JUnit XML to a `file`")
 	return c
 }
 
 type compareFlags struct {
 	json, markdown bool
-	junit          string
+	host, junit    string
 }
 
 func (f *compareFlags) run(c *cobra.Command, args []string) error {
 	if f.json && f.markdown {
 		return usagef("--json cannot be combined with --markdown")
 	}
-	comparison, err := compared(c, args)
+	comparison, err := compared(c, args, f.host)
 	if err != nil {
 		return usage(err)
 	}
@@ -115,7 +116,7 @@ type source struct {
 	single bool
 }
 
-func openSource(c *cobra.Command, arg string) (source, error) {
+func openSource(c *cobra.Command, arg, host string) (source, error) {
 	s := source{name: arg}
 	path, _, selected := strings.Cut(arg, "?")
 	if _, err := os.Lstat(arg); err == nil {
@@ -128,7 +129,7 @@ func openSource(c *cobra.Command, arg string) (source, error) {
 	}
 	s.single = isRun(path)
 	var err error
-	s.list, s.problems, err = read(c, []string{path}, "")
+	s.list, s.problems, err = read(c, []string{path}, host)
 	slices.SortFunc(s.list, func(a, b results.Result) int { return results.Compare(&a, &b) })
 	return s, err
 }
@@ -159,11 +160,11 @@ func (s *source) each(c *cobra.Command, call func(*results.Result)) error {
 
 // compared compares two sides. If one is a single run, only what that run has is compared: in its environment, if the other side has
 // results of that.
-func compared(c *cobra.Command, args []string) (compare.Comparison, error) {
+func compared(c *cobra.Command, args []string, host string) (compare.Comparison, error) {
 	var sides [2]source
 	for i, arg := range args {
 		var err error
-		if sides[i], err = openSource(c, arg); err != nil {
+		if sides[i], err = openSource(c, arg, host); err != nil {
 			return compare.Comparison{}, err
 		}
 	}

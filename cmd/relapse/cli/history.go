@@ -57,9 +57,6 @@ Exit codes:
   relapse history add results runs/latest/suite --host ubuntu-24.04`,
 		Args: atLeast(2, "a store and at least one run folder"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if strings.ContainsRune(host, '/') {
-				return usagef("invalid --host %q: must not have a slash", host)
-			}
 			list, problems, err := read(c, args[1:], host)
 			if err != nil {
 				return usage(err)
@@ -75,20 +72,23 @@ Exit codes:
 			} else if err == nil {
 				fmt.Fprintf(c.OutOrStdout(), "%s added", plural(added.New, "result"))
 				if added.Revised > 0 {
-					fmt.Fprintf(c.OutOrStdout(), ", of which %d had another verdict before", added.Revised)
+					fmt.Fprintf(c.OutOrStdout(), ", of which %d replace earlier ones of the same run", added.Revised)
 				}
 				fmt.Fprintf(c.OutOrStdout(), "; %d already there\n", added.Known)
 			}
 			return errors.Join(err, unread(c, problems))
 		},
 	}
-	c.Flags().StringVar(&host, "host", "", "name of this kind of machine, such as ubuntu-24.04")
+	c.Flags().StringVar(&host, "host", "", "`name` of this kind of machine, such as ubuntu-24.04")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
 // read reads the results of run folders. A folder that cannot be read is a problem, and the others are read.
 func read(c *cobra.Command, paths []string, host string) (list []results.Result, problems []results.Problem, err error) {
+	if strings.ContainsRune(host, '/') {
+		return nil, nil, fmt.Errorf("invalid --host %q: must not have a slash", host)
+	}
 	for _, path := range paths {
 		folders, err := session.Folders(c.Context(), path)
 		if err != nil {
