@@ -168,6 +168,12 @@ bin/tools/actionlint: .tools/workflows/go.mod .tools/workflows/go.sum
 	@$(GO) -C .tools/workflows build -trimpath -o $(CURDIR)/bin/tools/ tool
 	@touch $@
 
+bin/tools/axe.min.js: .tools/npm/package.json .tools/npm/package-lock.json
+	@echo 'getting axe-core, which tests of pages use'
+	@mkdir -p bin/tools/npm && cp .tools/npm/*.json bin/tools/npm/
+	@npm ci --prefix bin/tools/npm --ignore-scripts --no-audit --no-fund --silent
+	@cp bin/tools/npm/node_modules/axe-core/axe.min.js $@ && touch $@
+
 fmt: bin/tools/golangci-lint ## format the Go code
 	bin/tools/golangci-lint fmt
 	cd $(components) && $(CURDIR)/bin/tools/golangci-lint fmt --config $(CURDIR)/.golangci.yml

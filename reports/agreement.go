@@ -13,7 +13,7 @@ import (
 
 // agreementView is the comparison of two runs, as pages and terminals show it.
 type agreementView struct {
-	Outcome badge
+	Outcome Badge
 	Reason  string
 	Names   [2]string
 	Runs    []agreementRun
@@ -24,7 +24,7 @@ type agreementView struct {
 // agreementRun is one of the two. Report is its address, empty if that is this very page.
 type agreementRun struct {
 	Name, Report, Facts string
-	Outcome             badge
+	Outcome             Badge
 }
 
 // agreementGroup is a variant with its phases, or the claims.
@@ -37,7 +37,7 @@ type agreementGroup struct {
 
 // agreementLine is a phase, a claim, or a detector of a phase that does not say the same.
 type agreementLine struct {
-	Mark  badge
+	Mark  Badge
 	Name  string
 	Cells [2]agreementCell
 	// Detectors sums up the detectors of a phase.
@@ -49,8 +49,8 @@ type agreementLine struct {
 // agreementCell is what one of the runs says. Seen is what it saw, if nothing explains the difference.
 type agreementCell struct{ Of, Text, Seen string }
 
-func agreementBadge(o judge.Outcome) badge {
-	b := outcomeBadge(o)
+func agreementBadge(o judge.Outcome) Badge {
+	b := OutcomeBadge(o)
 	switch o {
 	case judge.Pass:
 		b.Word = "Agree"
@@ -60,25 +60,25 @@ func agreementBadge(o judge.Outcome) badge {
 	return b
 }
 
-func resultBadge(r agree.Result) badge {
+func resultBadge(r agree.Result) Badge {
 	switch r {
 	case agree.Same:
-		return badge{"pass", "✓", "the same"}
+		return Badge{"pass", "✓", "the same"}
 	case agree.Explained:
-		return badge{"finding", "≠", "explained"}
+		return Badge{"finding", "≠", "explained"}
 	case agree.Open:
-		return badge{"inconclusive", "?", "open"}
+		return Badge{"inconclusive", "?", "open"}
 	case agree.Skipped:
-		return badge{"skipped", "–", "not compared"}
+		return Badge{"skipped", "–", "not compared"}
 	}
-	return badge{"fail", "✗", "unexplained"} // so are those of older versions
+	return Badge{"fail", "✗", "unexplained"} // so are those of older versions
 }
 
 func viewAgreement(a agree.Agreement) agreementView {
 	v := agreementView{Outcome: agreementBadge(a.Outcome), Reason: a.Reason, Notes: a.Notes}
 	for i, r := range a.Runs {
 		v.Names[i] = r.Name
-		one := agreementRun{Name: r.Name, Outcome: outcomeBadge(r.Outcome), Facts: "kube-proxy " + r.Proxy + ", " + date(r.Start)}
+		one := agreementRun{Name: r.Name, Outcome: OutcomeBadge(r.Outcome), Facts: "kube-proxy " + r.Proxy + ", " + Date(r.Start)}
 		if r.Folder != "." {
 			one.Report = href(r.Folder + "/" + rundir.ReportFile)
 		}

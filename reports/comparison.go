@@ -12,9 +12,9 @@ import (
 // mostFindings is how many findings of a pair are told. What is wrong in a run shows in many places.
 const mostFindings = 6
 
-// changeBadge is how a change is shown.
-func changeBadge(c compare.Change) badge {
-	b := badge{Word: string(c)}
+// ChangeBadge is how a change is shown.
+func ChangeBadge(c compare.Change) Badge {
+	b := Badge{Word: string(c)}
 	switch c {
 	case compare.Worse, compare.Gone, compare.Skipped:
 		b.Symbol, b.Class = "✗", "fail"
@@ -36,16 +36,16 @@ func changeBadge(c compare.Change) badge {
 	return b
 }
 
-// comparisonWord is the whole comparison in a word.
-func comparisonWord(c compare.Comparison) badge {
-	b := changeBadge(c.Change)
+// ComparisonBadge is the whole comparison in a word.
+func ComparisonBadge(c compare.Comparison) Badge {
+	b := ChangeBadge(c.Change)
 	switch {
 	case c.Change.Bad():
 		b.Word = "worse"
 	case c.Undecided():
-		b = badge{Symbol: "?", Word: "inconclusive", Class: "inconclusive"}
+		b = Badge{Symbol: "?", Word: "inconclusive", Class: "inconclusive"}
 	case c.Change == compare.NotEnough, c.Change == compare.Same:
-		b = badge{Symbol: "✓", Word: "nothing got worse", Class: "pass"}
+		b = Badge{Symbol: "✓", Word: "nothing got worse", Class: "pass"}
 	}
 	return b
 }
@@ -140,6 +140,6 @@ func methodText(c compare.Comparison) string {
 	}
 	m := c.Method
 	return fmt.Sprintf("Rates by Fisher's exact test, times by the Mann-Whitney U test, corrected by %s at %s: %s, of which %d can show a difference. "+
-		"Smaller differences than %s points, or %s of a time, are not told.", m.Correction, percent(m.Alpha), count(m.Tests, "test"), m.Family,
-		strings.TrimSuffix(percent(m.Sizes.Rate), " %"), percent(m.Sizes.Time))
+		"Smaller differences than %s points, or %s of a time, are not told.", m.Correction, Percent(m.Alpha), count(m.Tests, "test"), m.Family,
+		strings.TrimSuffix(Percent(m.Sizes.Rate), " %"), Percent(m.Sizes.Time))
 }

@@ -13,7 +13,7 @@ import (
 // ComparisonTerminal writes what changed, for a person at a terminal.
 func ComparisonTerminal(w io.Writer, c compare.Comparison, width int, color bool) error {
 	t := newTerminal(width, color)
-	o := comparisonWord(c)
+	o := ComparisonBadge(c)
 	word := o.Symbol + " " + strings.ToUpper(o.Word)
 	t.wrap(word+"  ", c.Says, t.mark(word, o.Class))
 	t.wrap("  BASE  ", sideText(c.Base), nil)
@@ -44,7 +44,7 @@ func ComparisonTerminal(w io.Writer, c compare.Comparison, width int, color bool
 
 // pair writes what changed in a pair.
 func (t *terminal) pair(p compare.Pair) {
-	b := changeBadge(p.Change)
+	b := ChangeBadge(p.Change)
 	t.line("")
 	lead := b.Symbol + " " + Printable(pairName(p))
 	t.wrap(lead+"  ", pairEnv(p), t.mark(b.Symbol, b.Class))
@@ -53,7 +53,7 @@ func (t *terminal) pair(p compare.Pair) {
 			t.line(fmt.Sprintf("    and %d more", len(p.Findings)-i))
 			break
 		}
-		word := changeBadge(f.Change)
+		word := ChangeBadge(f.Change)
 		t.wrap("    "+word.Word+"  ", f.Subject.String()+": "+f.Says, t.mark(word.Word, word.Class))
 		if f.Why != "" && (i == 0 || f.Why != p.Findings[i-1].Why) {
 			t.wrap("      ", f.Why, nil)
@@ -77,7 +77,7 @@ func (t *terminal) pair(p compare.Pair) {
 func againOf(p compare.Pair) string {
 	for _, r := range []*compare.Ref{p.FirstBad, p.Newest[1], p.Newest[0]} {
 		if r != nil && len(r.Command) > 0 {
-			return commandLine(r.Command)
+			return CommandLine(r.Command)
 		}
 	}
 	return ""
@@ -104,14 +104,14 @@ func (t *terminal) shy(c compare.Comparison) {
 // ComparisonMarkdown makes a summary, as GitHub shows it beside a job or in a pull request.
 func ComparisonMarkdown(c compare.Comparison) []byte {
 	var b strings.Builder
-	o := comparisonWord(c)
-	fmt.Fprintf(&b, "### %s %s: %s\n\n", o.Symbol, o.Word, md(c.Says))
-	fmt.Fprintf(&b, "- BASE %s\n- HEAD %s\n", md(sideText(c.Base)), md(sideText(c.Head)))
+	o := ComparisonBadge(c)
+	fmt.Fprintf(&b, "### %s %s: %s\n\n", o.Symbol, o.Word, MarkdownText(c.Says))
+	fmt.Fprintf(&b, "- BASE %s\n- HEAD %s\n", MarkdownText(sideText(c.Base)), MarkdownText(sideText(c.Head)))
 	for _, v := range c.Versions {
-		fmt.Fprintf(&b, "- %s: %s\n", md(v.Env), md(versionsText(v.Differ)))
+		fmt.Fprintf(&b, "- %s: %s\n", MarkdownText(v.Env), MarkdownText(versionsText(v.Differ)))
 	}
 	for _, p := range c.Problems {
-		fmt.Fprintf(&b, "- %s\n", md(p))
+		fmt.Fprintf(&b, "- %s\n", MarkdownText(p))
 	}
 	head := "\n| Scenario | Environment | Change | What |\n|---|---|---|---|\n"
 	for _, p := range c.Pairs {
@@ -123,8 +123,8 @@ func ComparisonMarkdown(c compare.Comparison) []byte {
 			if f.Why != "" && (i == 0 || f.Why != p.Findings[i-1].Why) {
 				text += ". " + f.Why
 			}
-			word := changeBadge(f.Change)
-			fmt.Fprintf(&b, "%s| %s | %s | %s %s | %s |\n", head, md(pairName(p)), md(pairEnv(p)), word.Symbol, word.Word, md(text))
+			word := ChangeBadge(f.Change)
+			fmt.Fprintf(&b, "%s| %s | %s | %s %s | %s |\n", head, MarkdownText(pairName(p)), MarkdownText(pairEnv(p)), word.Symbol, word.Word, MarkdownText(text))
 			head = ""
 		}
 	}
@@ -132,12 +132,12 @@ func ComparisonMarkdown(c compare.Comparison) []byte {
 		if p.FirstBad == nil || !p.Change.Bad() {
 			continue
 		}
-		fmt.Fprintf(&b, "\n**%s**: first bad %s", md(pairName(p)), md(refText(p.FirstBad)))
+		fmt.Fprintf(&b, "\n**%s**: first bad %s", MarkdownText(pairName(p)), MarkdownText(refText(p.FirstBad)))
 		if p.LastGood != nil {
-			fmt.Fprintf(&b, "; last good %s", md(refText(p.LastGood)))
+			fmt.Fprintf(&b, "; last good %s", MarkdownText(refText(p.LastGood)))
 		}
 		if len(p.Between) > 0 {
-			fmt.Fprintf(&b, "; in between %s", md(versionsText(p.Between)))
+			fmt.Fprintf(&b, "; in between %s", MarkdownText(versionsText(p.Between)))
 		}
 		if again := againOf(p); again != "" {
 			fmt.Fprintf(&b, ". Again: `%s`", strings.ReplaceAll(Printable(again), "`", "'"))
@@ -145,10 +145,10 @@ func ComparisonMarkdown(c compare.Comparison) []byte {
 		b.WriteString("\n")
 	}
 	if list := shyTests(c); len(list) > 0 {
-		fmt.Fprintf(&b, "\n%s\n", md(shyText(c, list)))
+		fmt.Fprintf(&b, "\n%s\n", MarkdownText(shyText(c, list)))
 	}
 	if text := methodText(c); text != "" {
-		fmt.Fprintf(&b, "\n%s\n", md(text))
+		fmt.Fprintf(&b, "\n%s\n", MarkdownText(text))
 	}
 	return []byte(b.String())
 }
@@ -179,7 +179,7 @@ func pairCase(p compare.Pair) junit.Testcase {
 	one := junit.Testcase{Name: clean(pairName(p)), Classname: clean("relapse.compare." + pairEnv(p)), Time: junitTime(0)}
 	var lines []string
 	for _, f := range p.Findings {
-		lines = append(lines, fmt.Sprintf("%s: %s: %s", changeBadge(f.Change).Word, f.Subject, f.Says))
+		lines = append(lines, fmt.Sprintf("%s: %s: %s", ChangeBadge(f.Change).Word, f.Subject, f.Says))
 		if f.Why != "" {
 			lines = append(lines, "  "+f.Why)
 		}

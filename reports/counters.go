@@ -177,7 +177,7 @@ func (l lane) counter(key counterKey, gauges map[counterKey]bool) plot.Counter {
 		switch {
 		case !seen:
 		case key.Key == "used":
-			c.Texts[i], c.Moved[i] = percent(end), math.Abs(rise) > 0.01
+			c.Texts[i], c.Moved[i] = Percent(end), math.Abs(rise) > 0.01
 		case gauge(key.Key) || gauges[key]:
 			c.Texts[i], c.Moved[i] = units.Number(end), rise != 0
 		case rise > 0:

@@ -9,8 +9,8 @@ import (
 	"github.com/relapse-k8s/relapse/harness/judge"
 )
 
-// percent writes a share the way it is said: "97.5 %", "100 %".
-func percent(share float64) string {
+// Percent writes a share the way it is said: "97.5 %", "100 %".
+func Percent(share float64) string {
 	return strconv.FormatFloat(float64(int(share*1000+0.5))/10, 'f', -1, 64) + " %"
 }
 
@@ -30,7 +30,7 @@ func interval(r judge.Reproduction) string {
 	if r.Trials == 0 {
 		return ""
 	}
-	return "95 % interval " + percent(r.Low) + " to " + percent(r.High)
+	return "95 % interval " + Percent(r.Low) + " to " + Percent(r.High)
 }
 
 // bytes writes a size with three digits at most.
@@ -44,8 +44,8 @@ func bytes(n int64) string {
 	return fmt.Sprintf("%.3g MiB", float64(n)/(1<<20))
 }
 
-// date writes the start of a run for people, in UTC: a report is read in other time zones than it was made in.
-func date(start string) string {
+// Date writes the start of a run for people, in UTC: a report is read in other time zones than it was made in.
+func Date(start string) string {
 	t, err := time.Parse(time.RFC3339Nano, start)
 	if err != nil {
 		return start
@@ -66,8 +66,8 @@ func symbol(outcome judge.Outcome) string {
 	return "?"
 }
 
-// commandLine writes arguments as one types them in a shell.
-func commandLine(args []string) string {
+// CommandLine writes arguments as one types them in a shell.
+func CommandLine(args []string) string {
 	quoted := make([]string, len(args))
 	for i, a := range args {
 		quoted[i] = shellQuote(a)

@@ -14,23 +14,27 @@ var files embed.FS
 
 var templates = template.Must(template.New("").ParseFS(files, "templates/*.html"))
 
+// Templates is a copy of the reports' templates, for pages of other packages that look the same. They use "head" and "badge".
+func Templates() *template.Template { return template.Must(templates.Clone()) }
+
 // HTML makes the report: one file that needs no network, no script and no other file.
 func HTML(d Data) ([]byte, error) {
 	p := d.page()
-	p.frame = newFrame()
+	p.Frame = NewFrame()
 	return render("page.html", p)
 }
 
-// frame is what every page has beside its content.
-type frame struct {
+// Frame is what every page has beside its content.
+type Frame struct {
 	Policy string
 	Style  template.CSS
 	Script template.JS
 }
 
-func newFrame() frame {
-	style, script := asset("style.css"), asset("print.js")
-	return frame{
+// NewFrame is the frame with the reports' style, and with rules that a page adds to it.
+func NewFrame(more ...string) Frame {
+	style, script := strings.Join(append([]string{asset("style.css")}, more...), "\n"), asset("print.js")
+	return Frame{
 		// Whatever a program wrote into its output, the browser runs and loads nothing but what was embedded here.
 		Policy: "default-src 'none'; img-src data:; style-src " + digest(style) + "; script-src " + digest(script) + "; base-uri 'none'; form-action 'none'",
 		Style:  template.CSS(style), Script: template.JS(script),

@@ -12,9 +12,9 @@ import (
 
 // matrixPage is what the template of the matrix shows.
 type matrixPage struct {
-	frame
+	Frame
 
-	Outcome badge
+	Outcome Badge
 	Title   string
 	// Failures are the columns, as number, scenario and variant.
 	Failures []matrixColumn
@@ -42,7 +42,7 @@ type matrixOverlap struct{ Detector, On, Why string }
 
 // MatrixHTML makes the page: one file that needs nothing else.
 func MatrixHTML(m matrix.Matrix) ([]byte, error) {
-	p := matrixPage{frame: newFrame()}
+	p := matrixPage{Frame: NewFrame()}
 	p.Outcome, p.Title = matrixOutcome(m)
 	for i, name := range m.Failures {
 		scenario, variant, _ := strings.Cut(name, "/")
@@ -63,12 +63,12 @@ func MatrixHTML(m matrix.Matrix) ([]byte, error) {
 }
 
 // matrixOutcome says whether each detector sees its own failures and nothing that nobody explains.
-func matrixOutcome(m matrix.Matrix) (badge, string) {
+func matrixOutcome(m matrix.Matrix) (Badge, string) {
 	text := fmt.Sprintf("%d detectors on %d recorded failures", len(m.Rows), len(m.Failures))
 	if wrong := m.Wrong(); len(wrong) > 0 {
-		return badge{"fail", "✗", "fail"}, fmt.Sprintf("%s: %s", text, strings.Join(wrong, "; "))
+		return Badge{"fail", "✗", "fail"}, fmt.Sprintf("%s: %s", text, strings.Join(wrong, "; "))
 	}
-	return badge{"pass", "✓", "pass"}, text + ": each sees what it must, and every overlap is explained"
+	return Badge{"pass", "✓", "pass"}, text + ": each sees what it must, and every overlap is explained"
 }
 
 func cellOf(r matrix.Row, failure string) matrixCell {

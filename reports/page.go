@@ -13,10 +13,10 @@ import (
 
 // page is what the templates show. All of it is text that they escape, except the pictures, which package plot escapes.
 type page struct {
-	frame
+	Frame
 
 	ID, Scenario, Title string
-	Outcome             badge
+	Outcome             Badge
 	Reason              string
 	Crashed             bool
 	Rate, Interval      string
@@ -46,8 +46,8 @@ type page struct {
 	Reproduce   reproduce
 }
 
-// badge is an outcome with its class, shape and word.
-type badge struct{ Class, Symbol, Word string }
+// Badge is an outcome with its class, shape and word.
+type Badge struct{ Class, Symbol, Word string }
 
 // pair is a name with a value.
 type pair struct{ Name, Value, Note string }
@@ -67,7 +67,7 @@ func (p page) HasRemedies() bool {
 type pageVariant struct {
 	Name, Mechanism, Meaning, Why string
 	RepairedBy                    string
-	Outcome                       badge
+	Outcome                       Badge
 	Reason, Rate, Interval        string
 	Wide, Narrow                  template.HTML
 	Detectors                     detectorTable
@@ -83,20 +83,20 @@ var meaning = map[string]string{
 	"emulated": "relapse imitates the failure",
 }
 
-func outcomeBadge(o judge.Outcome) badge {
+func OutcomeBadge(o judge.Outcome) Badge {
 	words := map[judge.Outcome]string{judge.Pass: "Pass", judge.Fail: "Fail", judge.Inconclusive: "Inconclusive", judge.Skipped: "Skipped"}
 	word, ok := words[o]
 	if !ok {
-		return badge{"inconclusive", "?", "Inconclusive"}
+		return Badge{"inconclusive", "?", "Inconclusive"}
 	}
-	return badge{string(o), symbol(o), word}
+	return Badge{string(o), symbol(o), word}
 }
 
 func (d Data) page() page {
 	variants := d.variants()
 	p := page{
 		ID: d.Run.ID, Scenario: d.Run.Scenario, Title: d.title(),
-		Outcome: outcomeBadge(d.Verdict.Outcome), Reason: d.Verdict.Reason, Crashed: d.Crashed,
+		Outcome: OutcomeBadge(d.Verdict.Outcome), Reason: d.Verdict.Reason, Crashed: d.Crashed,
 		Facts: d.facts(), Problems: d.problems(), Summary: paragraphs(d.scenario().Metadata.Summary),
 		Claims: d.claims(), Evidence: d.evidence(), Environment: d.environment(), Restored: d.restored(), Reproduce: d.reproduce(),
 	}
@@ -146,7 +146,7 @@ func (d Data) page() page {
 func (d Data) pageVariant(v variant) pageVariant {
 	p := pageVariant{
 		Name: v.Name, Mechanism: v.Spec.Mechanism, Meaning: meaning[v.Spec.Mechanism], Why: v.Spec.Why, RepairedBy: v.Spec.RepairedBy,
-		Outcome: outcomeBadge(v.outcome()), Reason: v.reason(), Detectors: d.detectors(v), Phases: d.checks(v),
+		Outcome: OutcomeBadge(v.outcome()), Reason: v.reason(), Detectors: d.detectors(v), Phases: d.checks(v),
 		Remedies: d.remedies(v), Controls: d.controls(v),
 	}
 	if v.Verdict.Reproduction.Trials > 0 {
@@ -165,7 +165,7 @@ func (d Data) facts() []pair {
 	if t := d.duration(); t > 0 {
 		facts = append(facts, pair{"Took", units.Seconds(t), ""})
 	}
-	facts = append(facts, pair{"Date", date(d.Run.Start), ""})
+	facts = append(facts, pair{"Date", Date(d.Run.Start), ""})
 	kept := facts[:0]
 	for _, f := range facts {
 		if f.Value != "" {

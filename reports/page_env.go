@@ -22,7 +22,7 @@ type environment struct {
 
 type offerRow struct {
 	Name string
-	OK   badge
+	OK   Badge
 	Why  string
 }
 
@@ -39,9 +39,9 @@ func (d Data) environment() environment {
 	}
 	for _, name := range sortedKeys(d.Run.Offers) {
 		o := d.Run.Offers[name]
-		b := badge{"skipped", "–", "no"}
+		b := Badge{"skipped", "–", "no"}
 		if o.OK {
-			b = badge{"pass", "✓", "yes"}
+			b = Badge{"pass", "✓", "yes"}
 		}
 		env.Offers = append(env.Offers, offerRow{name, b, o.Why})
 	}
@@ -88,7 +88,7 @@ func (d Data) changes() []changeRow {
 
 // restoredSection says whether everything is as it was.
 type restoredSection struct {
-	Outcome     badge
+	Outcome     Badge
 	Text        string
 	Differences []string
 }
@@ -111,19 +111,19 @@ func (d Data) restored() restoredSection {
 	}
 	switch {
 	case d.Crashed:
-		r.Outcome = badge{"inconclusive", "?", "Not known"}
+		r.Outcome = Badge{"inconclusive", "?", "Not known"}
 		r.Text = "The run ended early. The guard undoes what a killed run leaves; “relapse clean” says what it finds."
 	case d.Verdict.Restored.Clean:
-		r.Outcome = badge{"pass", "✓", "As before"}
+		r.Outcome = Badge{"pass", "✓", "As before"}
 		r.Text = "Links, addresses, routes, rules, rulesets and sysctls equal the fingerprint taken before the fault"
 		if compared > 0 {
 			r.Text += ", in " + count(compared, "comparison")
 		}
 		r.Text += "."
 	case d.Verdict.Outcome == "skipped":
-		r.Outcome = badge{"skipped", "–", "Nothing was changed"}
+		r.Outcome = Badge{"skipped", "–", "Nothing was changed"}
 	default:
-		r.Outcome = badge{"fail", "✗", "Not as before"}
+		r.Outcome = Badge{"fail", "✗", "Not as before"}
 	}
 	return r
 }
@@ -138,7 +138,7 @@ type reproduce struct {
 func (d Data) reproduce() reproduce {
 	folder := cmp.Or(d.Dir, "RUN-FOLDER")
 	return reproduce{
-		Command: commandLine(d.Run.Command), Judge: "relapse judge " + shellQuote(folder),
+		Command: CommandLine(d.Run.Command), Judge: "relapse judge " + shellQuote(folder),
 		Seed: strconv.FormatUint(d.Run.Seed, 10), Digest: d.Run.Digest, Folder: folder, Repeat: d.Run.Repeat,
 	}
 }

@@ -14,7 +14,7 @@ import (
 type remedyRow struct {
 	ID, Title, Caveat string
 	Source            source
-	Cured, Back       badge
+	Cured, Back       Badge
 	// With and Under are the symptom's probe under the remedy and under the bare fault.
 	With, Under timings
 }
@@ -44,11 +44,11 @@ func (d Data) remedies(v variant) []remedyRow {
 	return rows
 }
 
-var notRun = badge{"skipped", "–", "not run"}
+var notRun = Badge{"skipped", "–", "not run"}
 
 // answer words the outcome of a phase for a table's cell.
-func answer(o judge.Outcome, yes, no string) badge {
-	switch b := outcomeBadge(o); o {
+func answer(o judge.Outcome, yes, no string) Badge {
+	switch b := OutcomeBadge(o); o {
 	case judge.Pass:
 		b.Word = yes
 		return b
@@ -79,7 +79,7 @@ func sums(s judge.Samples) timings {
 type controlRow struct {
 	ID, Title, Expect string
 	Source            source
-	Outcome           badge
+	Outcome           Badge
 	Seen              timings
 }
 
@@ -104,7 +104,7 @@ func (d Data) controls(v variant) []controlRow {
 type claimRow struct {
 	ID, Says, Seen, Note string
 	Source               source
-	Result               badge
+	Result               Badge
 	Expected             string
 	Where                string
 }
@@ -112,7 +112,7 @@ type claimRow struct {
 func (d Data) claims() []claimRow {
 	var rows []claimRow
 	for _, c := range d.Verdict.Claims {
-		row := claimRow{ID: c.ID, Says: c.Says, Seen: c.Seen, Source: d.source(c.Source), Result: claimBadge(c), Expected: c.Expected}
+		row := claimRow{ID: c.ID, Says: c.Says, Seen: c.Seen, Source: d.source(c.Source), Result: ClaimBadge(c.Expected, c.Result), Expected: c.Expected}
 		for _, s := range d.scenario().Claims {
 			if s.ID == c.ID {
 				row.Note, row.Where = s.Note, s.Check.Variant+", "+s.Check.Phase
@@ -126,17 +126,17 @@ func (d Data) claims() []claimRow {
 	return rows
 }
 
-// claimBadge shows a refuted claim calmly if that was expected: it is a finding and not a fault of the run.
-func claimBadge(c judge.Claim) badge {
+// ClaimBadge shows a refuted claim calmly if that was expected: it is a finding and not a fault of the run.
+func ClaimBadge(expected, result string) Badge {
 	switch {
-	case c.Result == judge.Untested || c.Result == "":
-		return badge{"skipped", "–", "untested"}
-	case c.Result != c.Expected:
-		return badge{"fail", "✗", c.Result + ", against expectation"}
-	case c.Result == judge.Refuted:
-		return badge{"finding", "≠", "refuted, as expected"}
+	case result == judge.Untested || result == "":
+		return Badge{"skipped", "–", "untested"}
+	case result != expected:
+		return Badge{"fail", "✗", result + ", against expectation"}
+	case result == judge.Refuted:
+		return Badge{"finding", "≠", "refuted, as expected"}
 	}
-	return badge{"pass", "✓", "holds, as expected"}
+	return Badge{"pass", "✓", "holds, as expected"}
 }
 
 // source looks a document up; an unknown one is shown by its id.
@@ -169,7 +169,7 @@ type detectorRow struct {
 }
 
 type detectorCell struct {
-	Fired badge
+	Fired Badge
 	Text  string
 	// Wrong is what was expected, where it was something else.
 	Wrong string
@@ -223,14 +223,14 @@ func (d Data) silent(id string) bool {
 
 func detectorCellOf(r judge.Detected, ok bool) detectorCell {
 	if !ok {
-		return detectorCell{Fired: badge{"skipped", "–", "not read"}}
+		return detectorCell{Fired: Badge{"skipped", "–", "not read"}}
 	}
-	c := detectorCell{Fired: badge{"quiet", "○", "quiet"}, Text: r.Text}
+	c := detectorCell{Fired: Badge{"quiet", "○", "quiet"}, Text: r.Text}
 	switch {
 	case r.Fired:
-		c.Fired = badge{"fired", "◆", "fired"}
+		c.Fired = Badge{"fired", "◆", "fired"}
 	case r.Blind:
-		c.Fired = badge{"skipped", "–", "nothing to see"}
+		c.Fired = Badge{"skipped", "–", "nothing to see"}
 	}
 	if c.Text == "" {
 		c.Text = units.Number(r.Reading)
@@ -247,7 +247,7 @@ func detectorCellOf(r judge.Detected, ok bool) detectorCell {
 // phaseChecks is every check of a phase.
 type phaseChecks struct {
 	Name, Title string
-	Outcome     badge
+	Outcome     Badge
 	Count       string
 	Open        bool
 	Checks      []judge.Check
@@ -257,7 +257,7 @@ type phaseChecks struct {
 func (d Data) checks(v variant) []phaseChecks {
 	var list []phaseChecks
 	for _, p := range v.Verdict.Phases {
-		c := phaseChecks{Name: p.Name, Title: d.phaseTitle(p.Name), Outcome: outcomeBadge(p.Outcome), Checks: p.Checks, Count: count(len(p.Checks), "check")}
+		c := phaseChecks{Name: p.Name, Title: d.phaseTitle(p.Name), Outcome: OutcomeBadge(p.Outcome), Checks: p.Checks, Count: count(len(p.Checks), "check")}
 		failed := 0
 		for _, check := range p.Checks {
 			if !check.OK {

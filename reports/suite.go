@@ -107,7 +107,7 @@ func Count(claims []judge.Claim) Tally {
 		default:
 			t.Untested++
 		}
-		if claimBadge(c).Class == "fail" {
+		if ClaimBadge(c.Expected, c.Result).Class == "fail" {
 			t.Unexpected++
 		}
 	}

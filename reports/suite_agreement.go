@@ -15,7 +15,7 @@ type suiteAgreement struct {
 
 type suiteAgreementRow struct {
 	Scenario, Report                           string
-	Outcome                                    badge
+	Outcome                                    Badge
 	Reason                                     string
 	Alike, Explained, Differ, Open, Uncompared int
 }
@@ -32,7 +32,7 @@ func (s Suite) agreement() *suiteAgreement {
 	}
 	all := &suiteAgreement{With: s.AgreeWith}
 	for _, r := range s.Scenarios {
-		row := suiteAgreementRow{Scenario: r.Scenario, Report: href(r.report()), Outcome: badge{"skipped", "–", "No run to compare with"}}
+		row := suiteAgreementRow{Scenario: r.Scenario, Report: href(r.report()), Outcome: Badge{"skipped", "–", "No run to compare with"}}
 		if a := r.Agreement; a != nil {
 			row.Outcome, row.Reason = agreementBadge(a.Outcome), a.Reason
 			row.Alike, row.Explained, row.Differ = a.Counts[agree.Same], a.Counts[agree.Explained], a.Counts[agree.Unexplained]

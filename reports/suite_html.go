@@ -10,9 +10,9 @@ import (
 
 // suitePage is what the template of a suite shows.
 type suitePage struct {
-	frame
+	Frame
 
-	Outcome badge
+	Outcome Badge
 	Title   string
 	Facts   []pair
 	Rows    []suiteRow
@@ -27,7 +27,7 @@ type suitePage struct {
 // suiteRow is one scenario. Report is empty if it did not come to a run.
 type suiteRow struct {
 	Scenario, Title, Report string
-	Outcome                 badge
+	Outcome                 Badge
 	Reason, Took            string
 	Claims                  Tally
 }
@@ -35,13 +35,13 @@ type suiteRow struct {
 // SuiteHTML makes the page over the reports of a suite: one file that needs nothing else, with links to them.
 func SuiteHTML(s Suite) ([]byte, error) {
 	p := s.page()
-	p.frame = newFrame()
+	p.Frame = NewFrame()
 	return render("suite.html", p)
 }
 
 func (s Suite) page() suitePage {
 	p := suitePage{
-		Outcome: outcomeBadge(s.Outcome), Title: s.reason(), Claims: s.claims(), Command: commandLine(s.Command), Seed: s.Seed,
+		Outcome: OutcomeBadge(s.Outcome), Title: s.reason(), Claims: s.claims(), Command: CommandLine(s.Command), Seed: s.Seed,
 		Environment: s.environment(), Agreement: s.agreement(),
 	}
 	for i := range p.Claims {
@@ -56,9 +56,9 @@ func (s Suite) page() suitePage {
 	if s.Shard != nil {
 		p.Facts = append(p.Facts, pair{"Part", s.Shard.String(), ""})
 	}
-	p.Facts = append(p.Facts, pair{"Took", units.Seconds(s.Took), ""}, pair{"Labs at once", units.Number(float64(s.Jobs)), ""}, pair{"Date", date(s.Start), ""})
+	p.Facts = append(p.Facts, pair{"Took", units.Seconds(s.Took), ""}, pair{"Labs at once", units.Number(float64(s.Jobs)), ""}, pair{"Date", Date(s.Start), ""})
 	for _, r := range s.Scenarios {
-		p.Rows = append(p.Rows, suiteRow{r.Scenario, r.Title, href(r.report()), outcomeBadge(r.Outcome), r.text(), units.Seconds(r.Took), r.Claims})
+		p.Rows = append(p.Rows, suiteRow{r.Scenario, r.Title, href(r.report()), OutcomeBadge(r.Outcome), r.text(), units.Seconds(r.Took), r.Claims})
 	}
 	return p
 }

@@ -33,7 +33,7 @@ func SuiteTerminal(w io.Writer, s Suite, width int, color bool) error {
 	for _, r := range s.Scenarios {
 		if r.Outcome != judge.Pass {
 			t.line("")
-			t.wrap(fmt.Sprintf("%s %s: ", outcomeBadge(r.Outcome).Symbol, r.Scenario), r.text(), nil)
+			t.wrap(fmt.Sprintf("%s %s: ", OutcomeBadge(r.Outcome).Symbol, r.Scenario), r.text(), nil)
 		}
 	}
 	t.suiteAgreement(s)
@@ -53,22 +53,22 @@ func SuiteTerminal(w io.Writer, s Suite, width int, color bool) error {
 // SuiteMarkdown makes a short summary, as GitHub shows it beside a job.
 func SuiteMarkdown(s Suite) []byte {
 	var b strings.Builder
-	o := outcomeBadge(s.Outcome)
+	o := OutcomeBadge(s.Outcome)
 	fmt.Fprintf(&b, "### %s %s: %s\n\n", o.Symbol, o.Word, s.reason())
 	b.WriteString("| Scenario | Outcome | Seconds | Held | Refuted | Untested | Why |\n|---|---|--:|--:|--:|--:|---|\n")
 	for _, r := range s.Scenarios {
-		fmt.Fprintf(&b, "| %s | %s | %.1f | %d | %d | %d | %s |\n", md(r.Scenario), words(r.Outcome), r.Took, r.Claims.Held, r.Claims.Refuted, r.Claims.Untested, md(r.text()))
+		fmt.Fprintf(&b, "| %s | %s | %.1f | %d | %d | %d | %s |\n", MarkdownText(r.Scenario), words(r.Outcome), r.Took, r.Claims.Held, r.Claims.Refuted, r.Claims.Untested, MarkdownText(r.text()))
 	}
 	if all := s.agreements(); len(all) > 0 {
 		b.WriteString("\n| Scenario | Compared with another run | Why |\n|---|---|---|\n")
 		for _, a := range all {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", md(a.Scenario), agreeWords(a.Outcome), md(a.Reason))
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", MarkdownText(a.Scenario), agreeWords(a.Outcome), MarkdownText(a.Reason))
 		}
 	}
 	if s.Shard != nil {
 		fmt.Fprintf(&b, "\nThis is %s.\n", s.Shard)
 	}
-	fmt.Fprintf(&b, "\nkube-proxy %s. Again: `%s`\n", md(s.Proxy), strings.ReplaceAll(commandLine(s.Command), "`", "'"))
+	fmt.Fprintf(&b, "\nkube-proxy %s. Again: `%s`\n", MarkdownText(s.Proxy), strings.ReplaceAll(CommandLine(s.Command), "`", "'"))
 	return []byte(b.String())
 }
 

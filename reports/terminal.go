@@ -49,7 +49,7 @@ func newTerminal(width int, color bool) *terminal {
 func (t *terminal) line(s string) { t.out.WriteString(strings.TrimRight(s, " ") + "\n") }
 
 func (t *terminal) outcome(d Data) {
-	o := outcomeBadge(d.Verdict.Outcome)
+	o := OutcomeBadge(d.Verdict.Outcome)
 	word := o.Symbol + " " + strings.ToUpper(o.Word)
 	t.wrap(word+"  ", d.title(), t.mark(word, o.Class))
 	if d.Verdict.Reason != "" {
@@ -91,7 +91,7 @@ func (t *terminal) variant(d Data, v variant) {
 		head += " (" + v.Spec.Mechanism + ")"
 	}
 	if r := v.Verdict.Reproduction; r.Trials > 0 {
-		head += ": symptom in " + rate(r) + " (" + percent(r.Low) + " to " + percent(r.High) + ")"
+		head += ": symptom in " + rate(r) + " (" + Percent(r.Low) + " to " + Percent(r.High) + ")"
 	}
 	t.wrap("", head, nil)
 	for _, lacks := range v.without() {
@@ -169,10 +169,10 @@ func (t *terminal) claims(d Data) {
 	t.line("")
 	t.line("claims")
 	said := func(c judge.Claim) string {
-		if b := claimBadge(c); b.Class == "finding" {
+		if b := ClaimBadge(c.Expected, c.Result); b.Class == "finding" {
 			return b.Symbol + " " + b.Word
 		}
-		return claimBadge(c).Symbol + " " + cmp.Or(c.Result, judge.Untested)
+		return ClaimBadge(c.Expected, c.Result).Symbol + " " + cmp.Or(c.Result, judge.Untested)
 	}
 	column := 10
 	for _, c := range d.Verdict.Claims {
@@ -180,7 +180,7 @@ func (t *terminal) claims(d Data) {
 	}
 	told := map[string]bool{}
 	for _, c := range d.Verdict.Claims {
-		b, word, text := claimBadge(c), said(c), c.Says
+		b, word, text := ClaimBadge(c.Expected, c.Result), said(c), c.Says
 		if b.Class == "fail" {
 			text = "(expected: " + c.Expected + ") " + text
 		}

@@ -52,7 +52,7 @@ func TestJUnitIsRedUnlessPassedOrSkipped(t *testing.T) {
 
 func TestMarkdownKeepsTablesWhole(t *testing.T) {
 	g := NewWithT(t)
-	g.Expect(md("a|b\n<i>*x*")).To(Equal(`a\|b &lt;i>\*x\*`))
+	g.Expect(MarkdownText("a|b\n<i>*x*")).To(Equal(`a\|b &lt;i>\*x\*`))
 	g.Expect(shellQuote("it's")).To(Equal(`'it'\''s'`))
-	g.Expect(percent(0.9785)).To(Equal("97.9 %"))
+	g.Expect(Percent(0.9785)).To(Equal("97.9 %"))
 }

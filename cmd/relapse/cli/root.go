@@ -172,7 +172,7 @@ lab: network namespaces on this machine, as root or in a user namespace.
 		return usagef("%w; see %s --help", err, c.CommandPath())
 	})
 	root.AddCommand(
-		newRun(), newCluster(), newDeploy(), newAgree(), newCompare(), newHistory(), newList(), newMatrix(), newShow(), newExplain(), newValidate(), newSchema(), newNew(), newDoctor(), newJudge(), newReport(), newClean(),
+		newRun(), newCluster(), newDeploy(), newAgree(), newCompare(), newHistory(), newSite(), newList(), newMatrix(), newShow(), newExplain(), newValidate(), newSchema(), newNew(), newDoctor(), newJudge(), newReport(), newClean(),
 		newVersion(),
 	)
 	return root

@@ -1,0 +1,62 @@
+package website
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/relapse-k8s/relapse/harness/results"
+)
+
+// siteOf is a site over generated results, made some hours after the last of them.
+func siteOf(all []*results.Result) Site {
+	return Site{Results: all, Now: all[len(all)-1].Start.Add(5 * time.Hour), Stale: 48 * time.Hour, Nights: 5, Repository: "https://example.com/me/cni", Runs: "../runs"}
+}
+
+// brokenSite has a remedy that does not cure any more since the last three of twelve nights, in one environment.
+func brokenSite() Site {
+	return siteOf(nights(12, 6, 3, func(night int, r *results.Result) {
+		if night >= 9 {
+			r.Versions["kernel"] = "6.18.45"
+			if r.Scenario == "scenario-03" && r.Env.Proxy == "iptables" {
+				broken(r)
+			}
+		}
+	}))
+}
+
+func write(t *testing.T, site Site) (string, Done) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "site")
+	if keep := os.Getenv("RELAPSE_SITE"); keep != "" { // to look at
+		dir = filepath.Join(keep, t.Name())
+	}
+	done, err := Write(context.Background(), dir, site)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return dir, done
+}
+
+func read(t *testing.T, dir, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	return string(data)
+}
+
+func TestTheFirstPageNamesTheFirstBadRunAndTheLastGoodOne(t *testing.T) {
+	g := NewWithT(t)
+	site := brokenSite()
+	dir, done := write(t, site)
+	g.Expect(done.Worse).To(BeTrue())
+	g.Expect(done.Line).To(HavePrefix("6 scenarios in 3 environments: 1 changed (1 worse). The newest result was 5 hours old"))
+	page := read(t, dir, "index.html")
+	g.Expect(page).To(ContainSubstring(done.Line))
+	g.Expect(page).To(ContainSubstring("10 October 2026, 03:03 UTC"), "first bad run")
+	g.Expect(page).To(ContainSubstring("9 October 2026, 03:03 UTC"), "last good run")
+	g.Expect(page).To(MatchRegexp(`<b>kernel</b> 6.18.44 .*6.18.45`))
+	g.Expect(page).To(ContainSubstring("relapse run scenario-03 --seed 7 --proxy iptables"))
+}

@@ -1,0 +1,52 @@
+package website
+
+import (
+	"github.com/relapse-k8s/relapse/harness/judge"
+	"github.com/relapse-k8s/relapse/harness/results"
+)
+
+// Bounds of what is compared on the first page, in runs of a series.
+const (
+	// maxBase is how many runs before are compared with.
+	maxBase = 20
+	// recent is how many runs long a new outcome is told of, if it is a pass; others are told of until they pass.
+	recent = 7
+	// window is how many of the newest runs are taken together where no outcome changed: times need several runs.
+	window = 4
+)
+
+// split divides the runs of a series into those before something changed and those since: at the first run with the newest outcome, or else
+// before the newest runs.
+func (s *series) split() (base, head []*results.Result) {
+	newest := s.newest()
+	at := len(s.runs) - 1
+	if len(s.runs) >= 3*window {
+		at = len(s.runs) - window
+	}
+	began := s.since(func(r *results.Result) bool { return r.Outcome == newest.Outcome })
+	if began.before != nil {
+		for first := len(s.runs) - 1; first >= 0; first-- {
+			if s.runs[first] == began.first {
+				if newest.Outcome != judge.Pass || len(s.runs)-first <= recent {
+					at = first
+				}
+				break
+			}
+		}
+	}
+	return s.runs[max(0, at-maxBase):at], s.runs[at:]
+}
+
+// whole is the newest night of an environment in which more than a few scenarios ran: what is missing in it is gone.
+func (e *environment) whole() *night {
+	most := 0
+	for _, n := range e.nights {
+		most = max(most, len(n.results))
+	}
+	for i := len(e.nights) - 1; i >= 0; i-- {
+		if 2*len(e.nights[i].results) >= most {
+			return e.nights[i]
+		}
+	}
+	return nil
+}
