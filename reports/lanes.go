@@ -32,6 +32,16 @@ type lanePhase struct {
 	// Cut is true if no end was recorded.
 	Cut     bool
 	Samples []history.Sample
+	// Moments are the changes that were made while samples were taken.
+	Moments []moment
+	// observed is true from the first reading at its begin.
+	observed bool
+}
+
+// moment is when a change was made, in seconds since the lane's start.
+type moment struct {
+	T  float64
+	ID string
 }
 
 // variant is the part of a lane's name before the slash.
@@ -88,6 +98,12 @@ func (l *lane) add(e history.Event) {
 	if e.Kind == history.PhaseEnd {
 		phase.Cut = false
 	}
+	switch c := e.Change; {
+	case e.Reading != nil && e.Reading.At == "begin":
+		phase.observed = true
+	case c != nil && phase.observed && c.Error == "" && !slices.ContainsFunc(phase.Moments, func(m moment) bool { return m.ID == c.ID }):
+		phase.Moments = append(phase.Moments, moment{e.T, c.ID})
+	}
 	if e.Sample != nil {
 		phase.Samples = append(phase.Samples, *e.Sample)
 	}
@@ -119,6 +135,9 @@ func (l *lane) finish() {
 		p.End -= l.Start
 		for j := range p.Samples {
 			p.Samples[j].Start -= l.Start
+		}
+		for j := range p.Moments {
+			p.Moments[j].T -= l.Start
 		}
 	}
 	for i := range l.Readings {

@@ -140,6 +140,9 @@ func (v variant) cell(lane string, p lanePhase, column int, probes []string) plo
 		c.Label = strings.TrimPrefix(c.Label+", ended here", ", ")
 		c.Short = "ended"
 	}
+	for _, m := range p.Moments {
+		c.Moments = append(c.Moments, plot.Moment{T: m.T, Name: m.ID})
+	}
 	for _, s := range p.Samples {
 		i := slices.Index(probes, s.Probe)
 		c.Samples = append(c.Samples, plot.Sample{
@@ -211,6 +214,9 @@ func describe(f plot.Figure) string {
 			b.WriteString(c.Name)
 			if c.Label != "" {
 				b.WriteString(" " + c.Label)
+			}
+			for _, m := range c.Moments {
+				b.WriteString(", " + m.Name + " after " + units.Seconds(m.T-c.Begin))
 			}
 			for _, counter := range l.Counters {
 				if i < len(counter.Moved) && counter.Moved[i] {

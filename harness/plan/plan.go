@@ -22,6 +22,8 @@ type Phase struct {
 	scenario.Phase
 	// Undo lists steps to undo first, last one first; Apply lists steps to make then.
 	Undo, Apply []scenario.Step
+	// During lists steps to make while samples are taken, each when its time has come.
+	During []scenario.Step
 	// Settles is whether the probes are waited for until they are well.
 	Settles bool
 	// Until lists readings to wait for before anything is sampled.
@@ -75,28 +77,30 @@ func Lanes(s *scenario.Scenario, v *scenario.Variant, repaired bool) []Lane {
 func phases(v *scenario.Variant, l Lane, repaired bool) []Phase {
 	yes, no := true, false
 	fault := v.Fault
+	now, later := timed(fault.Changes)
 	course := []Phase{
 		{Phase: scenario.Phase{Kind: "baseline"}, Settles: true, Fires: &no},
-		{Phase: scenario.Phase{Kind: "fault"}, Apply: fault.Changes, Until: fault.Effective, Proof: fault.Proof, Symptom: !repaired, Fires: when(!repaired)},
+		{Phase: scenario.Phase{Kind: "fault"}, Apply: now, During: later, Until: fault.Effective, Proof: fault.Proof, Symptom: !repaired, Fires: when(!repaired)},
 	}
-	left := fault.Changes
+	left := slices.Concat(now, later)
 	switch {
 	case l.Remedy != nil:
+		cure, laterCure := timed(l.Remedy.Changes)
 		course = append(course,
 			Phase{
-				Phase: scenario.Phase{Kind: "remedy", ID: l.Branch}, Apply: l.Remedy.Changes, Until: l.Remedy.Effective, Proof: fault.StillApplied, Fires: &no,
-				StillFires: l.Remedy.StillFires,
+				Phase: scenario.Phase{Kind: "remedy", ID: l.Branch}, Undo: later, Apply: cure, During: slices.Concat(later, laterCure), Until: l.Remedy.Effective,
+				Proof: fault.StillApplied, Fires: &no, StillFires: l.Remedy.StillFires,
 			},
 			Phase{
-				Phase: scenario.Phase{Kind: "relapse", ID: l.Branch}, Undo: l.Remedy.Changes, Until: join(fault.Effective, l.Remedy.Relapse), Proof: fault.Proof,
-				Symptom: true, Fires: &yes,
+				Phase: scenario.Phase{Kind: "relapse", ID: l.Branch}, Undo: slices.Concat(cure, later, laterCure), During: later,
+				Until: join(fault.Effective, l.Remedy.Relapse), Proof: fault.Proof, Symptom: true, Fires: &yes,
 			})
 	case l.Control != nil:
 		p := control(fault, l.Control)
 		course = append(course, p)
-		left = p.Apply
+		left = slices.Concat(p.Apply, p.During)
 		if len(l.Control.Instead) == 0 {
-			left = slices.Concat(fault.Changes, l.Control.With)
+			left = slices.Concat(now, left)
 		}
 	}
 	return append(course, Phase{Phase: scenario.Phase{Kind: "restored"}, Undo: left, Settles: true, Fires: &no})
@@ -104,16 +108,20 @@ func phases(v *scenario.Variant, l Lane, repaired bool) []Phase {
 
 // control follows the scenario's format: beside the fault the fault's own readings count too, in place of it only the control's.
 func control(fault scenario.Fault, c *scenario.Control) Phase {
+	now, later := timed(fault.Changes)
 	p := Phase{Phase: scenario.Phase{Kind: "control", ID: c.ID}, Symptom: c.Expect == "symptom", Proof: c.Proof}
 	if p.Symptom {
 		p.Fires = when(true)
 	}
 	if len(c.Instead) > 0 {
 		// A near miss takes the fault's place.
-		p.Undo, p.Apply, p.Until = fault.Changes, c.Instead, c.Effective
+		p.Undo, p.Until = slices.Concat(now, later), c.Effective
+		p.Apply, p.During = timed(c.Instead)
 		return p
 	}
-	p.Apply, p.Until = c.With, join(fault.Effective, c.Effective)
+	p.Undo, p.Until = later, join(fault.Effective, c.Effective)
+	p.Apply, p.During = timed(c.With)
+	p.During = slices.Concat(later, p.During)
 	switch {
 	case p.Symptom:
 		p.Proof = join(fault.Proof, c.Proof)
@@ -122,6 +130,18 @@ func control(fault scenario.Fault, c *scenario.Control) Phase {
 		p.Proof = fault.StillApplied
 	}
 	return p
+}
+
+// timed splits steps into those that are made before anything is sampled, and those that are made later.
+func timed(steps []scenario.Step) (now, later []scenario.Step) {
+	for _, step := range steps {
+		if step.After > 0 {
+			later = append(later, step)
+		} else {
+			now = append(now, step)
+		}
+	}
+	return now, later
 }
 
 // Phases returns the phases of several lanes, each once, in the order in which they are reported.

@@ -62,6 +62,11 @@ func keys(list []scenario.ReadingExpectation) []string {
 // TestEveryChangeIsUndone: whatever a lane makes, it undoes once, and never what is not on.
 func TestEveryChangeIsUndone(t *testing.T) {
 	s, v := example()
+	late := steps("late")
+	late[0].After = units.Duration(time.Second)
+	v.Fault.Changes = append(v.Fault.Changes, late...)
+	s.Remedies[0].Changes = append(s.Remedies[0].Changes, scenario.Step{ID: "late cure", On: "nodes", After: late[0].After})
+	s.Controls[2].Instead = append(s.Controls[2].Instead, scenario.Step{ID: "late instead", On: "nodes", After: late[0].After})
 	for _, repaired := range []bool{false, true} {
 		for _, l := range plan.Lanes(s, v, repaired) {
 			g := NewWithT(t)
@@ -71,12 +76,33 @@ func TestEveryChangeIsUndone(t *testing.T) {
 					g.Expect(on).To(HaveKey(id), "%s, %s", l.Name, p)
 					delete(on, id)
 				}
-				for _, id := range ids(p.Apply) {
+				for _, id := range append(ids(p.Apply), ids(p.During)...) {
 					g.Expect(on).NotTo(HaveKey(id), "%s, %s", l.Name, p)
 					on[id] = true
 				}
 			}
 			g.Expect(on).To(BeEmpty(), l.Name)
+		}
+	}
+}
+
+// TestAStepThatIsMadeWhileSamplesAreTaken is made anew in each phase in which it is on.
+func TestAStepThatIsMadeWhileSamplesAreTaken(t *testing.T) {
+	g := NewWithT(t)
+	s, v := example()
+	v.Fault.Changes[1].After = units.Duration(time.Second)
+	for _, l := range plan.Lanes(s, v, false)[:2] { // with the remedy, and with the control beside the fault
+		for _, p := range l.Phases {
+			switch p.Kind {
+			case "fault":
+				g.Expect(ids(p.Apply)).To(Equal([]string{"one"}), l.Name)
+				g.Expect(ids(p.During)).To(Equal([]string{"two"}), l.Name)
+			case "remedy", "relapse", "control":
+				g.Expect(ids(p.Undo)).To(ContainElement("two"), l.Name)
+				g.Expect(ids(p.During)).To(Equal([]string{"two"}), l.Name)
+			default:
+				g.Expect(p.During).To(BeEmpty(), l.Name)
+			}
 		}
 	}
 }

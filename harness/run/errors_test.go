@@ -20,6 +20,7 @@ import (
 
 	"github.com/relapse-k8s/relapse/clusters/agent/probes"
 	"github.com/relapse-k8s/relapse/clusters/agent/runstate"
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/faults"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/judge"
@@ -45,6 +46,23 @@ func TestARunOnAFakeClusterPasses(t *testing.T) {
 	g.Expect(r.Outcome).To(Equal(judge.Pass), r.Reason)
 	g.Expect(f.lanes["default/cure"].log).To(ContainElements("apply fault node/node-2", "undo cure node/node-1"))
 	g.Expect(f.lanes["default/useless"].log).To(ContainElement("apply beside pod/client"))
+}
+
+// TestAStepIsMadeWhileSamplesAreTaken: in each phase anew.
+func TestAStepIsMadeWhileSamplesAreTaken(t *testing.T) {
+	g := NewWithT(t)
+	f := newFake(t)
+	f.Scenario.Variants[0].Fault.Changes[1].After = units.Duration(3 * time.Millisecond)
+	f.Source, _ = json.Marshal(f.Scenario)
+	r := f.conclude(t.Context())
+	g.Expect(r.err).NotTo(HaveOccurred())
+	g.Expect(r.Outcome).To(Equal(judge.Pass), r.Reason)
+	times := map[string]int{}
+	for _, done := range f.lanes["default/cure"].log {
+		times[done]++
+	}
+	g.Expect(times).To(And(HaveKeyWithValue("apply second pod/client", 3), HaveKeyWithValue("undo second pod/client", 3)), "fault, remedy and relapse")
+	g.Expect(times).To(HaveKeyWithValue("apply fault node/node-1", 1))
 }
 
 // errEnded is the reason for which tests cancel runs.

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,6 +144,43 @@ func (l *lane) attempts(ctx context.Context, p plan.Phase) error {
 		}
 	}
 	limit := plan.AttemptLimit(wanted)
+	making, cancel := context.WithCancel(ctx)
+	defer cancel()
+	made := l.during(making, p.During)
+	err := l.sampleUntil(ctx, p, counts, wanted, limit)
+	if err != nil {
+		cancel()
+	}
+	return errors.Join(err, made())
+}
+
+// during makes steps when their time has come, while samples are taken. The function that it returns waits until all are made.
+func (l *lane) during(ctx context.Context, steps []scenario.Step) (wait func() error) {
+	begin := time.Now()
+	steps = slices.SortedStableFunc(slices.Values(steps), func(a, b scenario.Step) int { return cmp.Compare(a.After, b.After) })
+	done := make(chan error, 1)
+	go func() {
+		for _, step := range steps {
+			due := time.NewTimer(time.Until(begin.Add(step.After.Std())))
+			select {
+			case <-due.C:
+			case <-ctx.Done():
+				due.Stop()
+				done <- nil // why is known
+				return
+			}
+			if err := l.change(step, "apply", l.site.Apply(ctx, step)); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	return func() error { return <-done }
+}
+
+// sampleUntil samples the probes until there are as many trials as are wanted, or as many attempts as the limit.
+func (l *lane) sampleUntil(ctx context.Context, p plan.Phase, counts []int, wanted, limit int) error {
 	for {
 		if err := errors.Join(l.sampleAll(ctx, counts), l.meetings(ctx)); err != nil {
 			return err

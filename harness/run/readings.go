@@ -124,7 +124,7 @@ func (l *lane) take(ctx context.Context) ([]history.Reading, error) {
 func (l *lane) steps() []string {
 	var ids []string
 	for _, p := range l.phases {
-		for _, step := range p.Apply {
+		for _, step := range slices.Concat(p.Apply, p.During) {
 			ids = append(ids, step.ID)
 		}
 	}

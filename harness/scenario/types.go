@@ -216,6 +216,9 @@ type Step struct {
 	ID string `json:"id,omitempty"`
 	// On is where: nodes, node/NAME, node-of/POD, pod/NAME, outside, host or cluster.
 	On string `json:"on" ref:"place"`
+	// After is how long after the first attempt of each phase the step is made, while attempts go on. From phase to phase it is undone and
+	// made again. Use it for what happens while somebody looks, such as a rollout. Default: before anything is sampled.
+	After units.Duration `json:"after,omitempty"`
 
 	// Use is the change and its settings.
 	Use Use `json:"-"`

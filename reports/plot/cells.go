@@ -19,6 +19,12 @@ func (d *drawing) cell(cell Cell, x, width, top, bottom float64) {
 	}
 	span := Linear{cell.Begin, cell.End}
 	at := func(t float64) float64 { return x + 5 + span.At(t)*(width-10) }
+	for i, m := range cell.Moments {
+		mx := at(m.T)
+		d.tag("line", "class", "moment", "x1", mx, "x2", mx, "y1", top+18, "y2", bottom)
+		// One below the other, because they may be close.
+		d.label(mx+3, top+27+float64(i)*11, short(m.Name, 20), "class", "small")
+	}
 	// One path holds all marks of a kind: a zero-length line with round ends is a dot. Later kinds lie over earlier ones.
 	marks := map[string]*strings.Builder{}
 	seen := map[string]bool{}

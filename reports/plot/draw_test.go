@@ -39,11 +39,20 @@ func TestEverythingIsEscaped(t *testing.T) {
 	f.ID, f.Title, f.Desc, f.Good, f.Bad, f.Probes = evil, evil, evil, evil, evil, []string{evil, evil}
 	f.Columns[0] = Column{evil, Symptom, evil, evil, evil, evil, true}
 	f.Lanes[0].Title, f.Lanes[0].Note = evil, evil
+	f.Lanes[0].Cells[0].Moments = []Moment{{T: 5, Name: evil}}
 	f.Lanes[0].Cells[0].Label, f.Lanes[0].Cells[0].Short = evil, evil
 	for _, l := range []Layout{Wide, Narrow} {
 		svg := SVG(f, l)
 		g.Expect(svg).NotTo(ContainSubstring("<script"))
 		g.Expect(xml.Unmarshal([]byte(svg), new(struct{}))).To(Succeed())
+	}
+}
+
+func TestAMomentIsALineWithItsName(t *testing.T) {
+	f := one(nil)
+	f.Lanes[0].Cells[0].Moments = []Moment{{T: 5, Name: "old-ends"}}
+	for _, l := range []Layout{Wide, Narrow} {
+		NewWithT(t).Expect(SVG(f, l)).To(And(ContainSubstring(`class="moment"`), ContainSubstring("old-ends")))
 	}
 }
 

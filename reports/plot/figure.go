@@ -83,6 +83,13 @@ type Cell struct {
 	Label, Short string
 	State        State
 	Samples      []Sample
+	Moments      []Moment
+}
+
+// Moment is when something was changed while samples were taken, in seconds since the lane's start.
+type Moment struct {
+	T    float64
+	Name string
 }
 
 // Sample is one attempt.

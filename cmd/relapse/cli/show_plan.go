@@ -158,6 +158,9 @@ func phaseLines(s *scenario.Scenario, v *scenario.Variant, l plan.Lane, p plan.P
 	for _, exp := range p.Until {
 		add("wait", "until %s, for at most %s", detect.WaitFor(exp), plan.EffectiveLimit)
 	}
+	for _, step := range p.During {
+		add("apply", "%s, %s after the first attempt", stepText(step), step.After)
+	}
 	for _, probe := range s.ProbesOf(v.ID) {
 		count := fmt.Sprintf("%d attempts", plan.Attempts(v, probe, p.Phase, 0))
 		if probe.Background {

@@ -3,6 +3,7 @@ package load
 import (
 	"slices"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -22,10 +23,29 @@ func (v *validator) steps(path string, steps []scenario.Step, others names) name
 		if id != "" {
 			all.list = append(all.list, id)
 		}
+		if last := v.lastAttempt(); step.After > 0 && step.After >= last {
+			v.r.addAt(join(at, "after"), "no attempt begins that late: the last ones begin after %s", last)
+		}
 	}
 	for i, step := range steps { // their settings may name each other's readings
 		v.readingsIn(join(index(path, i), step.Use.Name), step.Use.Config, all)
 	}
+	return all
+}
+
+// lastAttempt is how long after the first attempt of a phase the last one of any probe begins.
+func (v *validator) lastAttempt() (last units.Duration) {
+	for _, p := range v.s.Probes {
+		last = max(last, units.Duration(p.Attempts-1)*p.Every)
+	}
+	return last
+}
+
+// madeBefore leaves out the steps that are made while samples are taken: nobody can wait for them before.
+func madeBefore(all names, steps []scenario.Step) names {
+	all.list = slices.DeleteFunc(slices.Clone(all.list), func(id string) bool {
+		return slices.ContainsFunc(steps, func(s scenario.Step) bool { return s.ID == id && s.After > 0 })
+	})
 	return all
 }
 

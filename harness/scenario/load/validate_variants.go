@@ -79,7 +79,7 @@ func (v *validator) provenPerAttempt(path string, variant scenario.Variant) {
 func (v *validator) fault(path string, fault scenario.Fault) {
 	v.atLeastOne(join(path, "changes"), len(fault.Changes), "a fault changes something: give at least one change")
 	steps := v.steps(join(path, "changes"), fault.Changes, names{})
-	v.readings(join(path, "effective"), fault.Effective, steps)
+	v.readings(join(path, "effective"), fault.Effective, madeBefore(steps, v.allSteps()))
 	v.atLeastOne(join(path, "proof"), len(fault.Proof), "a fault without proof cannot be told from no fault: give at least one reading")
 	v.readings(join(path, "proof"), fault.Proof, steps)
 	v.proves(join(path, "proof"), fault.Proof)
@@ -144,7 +144,7 @@ func (v *validator) remedyList() {
 		v.atLeastOne(join(path, "changes"), len(remedy.Changes), "a remedy changes something: give at least one change")
 		on := beside(v.faultSteps(variants), v.steps(join(path, "changes"), remedy.Changes, v.takenSteps(variants)), remedy.Changes)
 		v.curedHow(path, remedy, variants)
-		v.readings(join(path, "effective"), remedy.Effective, on)
+		v.readings(join(path, "effective"), remedy.Effective, madeBefore(on, v.allSteps()))
 		// The cure is withdrawn then: what is left to read is the fault's.
 		v.readings(join(path, "relapse"), remedy.Relapse, v.faultSteps(variants))
 	}
@@ -186,7 +186,7 @@ func (v *validator) controlList() {
 		if on.noun == "" {
 			on.unsure = true // nothing is tried, which was said above
 		}
-		v.readings(join(path, "effective"), control.Effective, on)
+		v.readings(join(path, "effective"), control.Effective, madeBefore(on, v.allSteps()))
 		if v.r.has(instead) && !v.r.has(with) && control.Expect != "symptom" {
 			v.atLeastOne(join(path, "proof"), len(control.Proof), "what is done in place of the fault has to be there: give at least one reading")
 		}
