@@ -54,7 +54,7 @@ func (t *terminal) pair(p compare.Pair) {
 			break
 		}
 		word := ChangeBadge(f.Change)
-		t.wrap("    "+word.Word+"  ", f.Subject.String()+": "+f.Says, t.mark(word.Word, word.Class))
+		t.wrap("    "+word.Word+"  ", f.Sentence(), t.mark(word.Word, word.Class))
 		if f.Why != "" && (i == 0 || f.Why != p.Findings[i-1].Why) {
 			t.wrap("      ", f.Why, nil)
 		}
@@ -119,7 +119,7 @@ func ComparisonMarkdown(c compare.Comparison) []byte {
 			if i == mostFindings {
 				break
 			}
-			text := f.Subject.String() + ": " + f.Says
+			text := f.Sentence()
 			if f.Why != "" && (i == 0 || f.Why != p.Findings[i-1].Why) {
 				text += ". " + f.Why
 			}
@@ -179,7 +179,7 @@ func pairCase(p compare.Pair) junit.Testcase {
 	one := junit.Testcase{Name: clean(pairName(p)), Classname: clean("relapse.compare." + pairEnv(p)), Time: junitTime(0)}
 	var lines []string
 	for _, f := range p.Findings {
-		lines = append(lines, fmt.Sprintf("%s: %s: %s", ChangeBadge(f.Change).Word, f.Subject, f.Says))
+		lines = append(lines, ChangeBadge(f.Change).Word+": "+f.Sentence())
 		if f.Why != "" {
 			lines = append(lines, "  "+f.Why)
 		}

@@ -152,6 +152,9 @@ type Finding struct {
 	Test *Test `json:"test,omitempty"`
 }
 
+// Sentence says what changed, and about what.
+func (f *Finding) Sentence() string { return f.Subject.String() + ": " + f.Says }
+
 // Test is a rate or a time on both sides.
 type Test struct {
 	Subject

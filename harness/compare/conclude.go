@@ -166,6 +166,10 @@ func (p *pairing) conclude() {
 		}
 		p.Findings = append(p.Findings, p.found(*t))
 	}
+	if slices.ContainsFunc(p.Findings, func(f Finding) bool { return f.What == Outcome && f.Change == Inconclusive }) {
+		// Then so is what follows from it, such as every claim.
+		p.Findings = slices.DeleteFunc(p.Findings, func(f Finding) bool { return f.What != Outcome && f.Change == Inconclusive })
+	}
 	slices.SortStableFunc(p.Findings, func(a, b Finding) int {
 		return cmp.Or(headline(a)-headline(b), slices.Index(order, a.Change)-slices.Index(order, b.Change), bySubject(a.Subject, b.Subject))
 	})

@@ -128,7 +128,8 @@ func (f Folder) judged(base Result) []Result {
 		for _, p := range v.Phases {
 			r.Phases = append(r.Phases, times.phase(v.Name, p))
 		}
-		if v.Outcome != judge.Skipped {
+		// What is left fails a run. An inconclusive one, such as one that was interrupted, may have ended before anybody looked.
+		if v.Outcome != judge.Skipped && (f.Verdict.Restored.Clean || f.Verdict.Outcome == judge.Fail) {
 			r.Restored = &f.Verdict.Restored.Clean
 		}
 		list = append(list, r)

@@ -100,7 +100,7 @@ func (b *builder) change(p *compare.Pair, env string) change {
 	}
 	explained := 0
 	for _, f := range p.Findings {
-		c.Findings = append(c.Findings, finding{f.Says, f.Why})
+		c.Findings = append(c.Findings, finding{f.Sentence(), f.Why})
 		if d, is := b.Known.Find(p.Scenario, p.Variant, p.Env, nameOf(f.Subject), b.Now); is {
 			c.Known = &d
 			explained++

@@ -72,7 +72,7 @@ func (b *builder) comparison(path, title string, c *compare.Comparison) ([]byte,
 			row.Outcomes[side] = outcomes(pair, side)
 		}
 		for _, f := range pair.Findings {
-			row.Findings = append(row.Findings, finding{f.Says, f.Why})
+			row.Findings = append(row.Findings, finding{f.Sentence(), f.Why})
 		}
 		p.Pairs = append(p.Pairs, row)
 		for _, t := range pair.Tests {
