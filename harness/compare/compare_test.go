@@ -263,6 +263,9 @@ func TestNewAndGone(t *testing.T) {
 	c = compared(many.Night(0), few.Night(1))
 	g.Expect(alarms(c)).To(Equal([]string{"scenario-2: gone: outcome: it has no result any more; before it passed 1 of 1"}))
 	g.Expect(c.Change.Bad()).To(BeTrue())
+	// What was always skipped is not missed.
+	c = compared(broken(many.Night(0), "scenario-2", func(_ int, r *results.Result) { r.Outcome = judge.Skipped }), few.Night(1))
+	g.Expect(alarms(c)).To(BeEmpty())
 	// What is new and fails is as loud as what fails.
 	c = compared(few.Night(0), broken(many.Night(1), "scenario-2", func(_ int, r *results.Result) { r.Outcome = judge.Fail }))
 	g.Expect(alarms(c)).To(Equal([]string{"scenario-2: worse: outcome: failed 1 of 1, and was not there before"}))

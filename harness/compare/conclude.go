@@ -111,7 +111,11 @@ func (p *pairing) oneSided() {
 		change, form, r = Gone, "it has no result any more; before it %s", p.sides[0]
 	}
 	most, _ := mostOf(r.answers[Subject{What: Outcome}], bad, open, good, absent)
-	n := tallyOf(r.answers[Subject{What: Outcome}]).n[most.grade]
+	all := tallyOf(r.answers[Subject{What: Outcome}])
+	if change == Gone && all.n[absent] == all.all {
+		return // it was always skipped
+	}
+	n := all.n[most.grade]
 	f := Finding{Subject: Subject{What: Outcome}, Change: change, Says: fmt.Sprintf(form, words(Subject{What: Outcome}, most, n, r.runs)), Why: r.newest.Reason}
 	if most.grade == good {
 		f.Why = ""
