@@ -22,8 +22,12 @@ func (d *drawing) cell(cell Cell, x, width, top, bottom float64) {
 	for i, m := range cell.Moments {
 		mx := at(m.T)
 		d.tag("line", "class", "moment", "x1", mx, "x2", mx, "y1", top+18, "y2", bottom)
-		// One below the other, because they may be close.
-		d.label(mx+3, top+27+float64(i)*11, short(m.Name, 20), "class", "small")
+		// One above the other, because they may be close, and on the side that has room.
+		lx, anchor := mx+3, "start"
+		if mx > x+width/2 {
+			lx, anchor = mx-3, "end"
+		}
+		d.label(lx, bottom-5-float64(i)*11, short(m.Name, 20), "class", "small", "text-anchor", anchor)
 	}
 	// One path holds all marks of a kind: a zero-length line with round ends is a dot. Later kinds lie over earlier ones.
 	marks := map[string]*strings.Builder{}
