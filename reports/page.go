@@ -83,6 +83,7 @@ var meaning = map[string]string{
 	"emulated": "relapse imitates the failure",
 }
 
+// OutcomeBadge is how an outcome is shown.
 func OutcomeBadge(o judge.Outcome) Badge {
 	words := map[judge.Outcome]string{judge.Pass: "Pass", judge.Fail: "Fail", judge.Inconclusive: "Inconclusive", judge.Skipped: "Skipped"}
 	word, ok := words[o]

@@ -63,11 +63,11 @@ func TestAnEntryExplainsNothingElse(t *testing.T) {
 
 func TestWhatIsWrongIsNamedWithItsLine(t *testing.T) {
 	for text, want := range map[string]string{
-		"- {scenario: a, variant: b, what: c, why: d}":                               "known.yaml:1: until is missing",
-		"\n- {variant: b, what: c, until: 2027-01-01}":                               "known.yaml:2: scenario is missing\nknown.yaml:2: why is missing",
-		"- {scenario: a, variant: b, what: c, why: d, until: soon}":                  `known.yaml: line 1: until: "soon" is no date`,
-		"- {scenario: a, variant: b, what: c, why: d, until: 2027-02-31}":            "is no date",
-		"- {scenario: a, variant: b, what: c, why: d, until: 2027-02-01, untill: x}": "untill",
+		"- {scenario: a, variant: b, what: c, why: d}":                                "known.yaml:1: until is missing",
+		"\n- {variant: b, what: c, until: 2027-01-01}":                                "known.yaml:2: scenario is missing\nknown.yaml:2: why is missing",
+		"- {scenario: a, variant: b, what: c, why: d, until: soon}":                   `known.yaml: line 1: until: "soon" is no date`,
+		"- {scenario: a, variant: b, what: c, why: d, until: 2027-02-31}":             "is no date",
+		"- {scenario: a, variant: b, what: c, why: d, until: 2027-02-01, expires: x}": "expires",
 		"scenario: a":                          "a list of known differences is wanted",
 		"[]\n---\n[]":                          "a second document",
 		"- &a {scenario: x}\n- *a\n- [1, 2, 3": "known.yaml",
