@@ -80,12 +80,17 @@ func (p *FirstPacket) Attempt(ctx context.Context, number int) (Outcome, error) 
 	if err != nil {
 		return Outcome{}, err
 	}
-	flow := Datagram{To: to}
+	flow, known := Datagram{To: to}, net.Conn(nil)
+	defer func() {
+		if known != nil {
+			known.Close()
+		}
+	}()
 	first, second := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
 	for round := 1; ; round++ {
 		for range cmp.Or(p.Flows, defaultFlows) {
-			times, err := twice(ctx, &flow)
-			if err != nil {
+			var times [2]time.Duration
+			if times, known, err = twice(ctx, &flow, known); err != nil {
 				return Outcome{}, err
 			}
 			first, second = min(first, times[0]), min(second, times[1])
@@ -119,21 +124,26 @@ func (p *FirstPacket) busy(second time.Duration) bool {
 	return second > busyTimes*p.calm
 }
 
-// twice sends two datagrams over a new socket and returns how long each took to come back.
-func twice(ctx context.Context, p *Datagram) (times [2]time.Duration, err error) {
-	conn, err := openUnknown(ctx, p.To)
-	if err != nil {
-		return times, err
+// twice sends two datagrams over a new socket and returns how long each took to come back. One over the socket of the flow before goes in
+// front of them, so that both find programs awake and caches warm. It closes that socket, and returns the new one.
+func twice(ctx context.Context, p *Datagram, before net.Conn) (times [2]time.Duration, conn net.Conn, err error) {
+	if conn, err = openUnknown(ctx, p.To); err != nil {
+		return times, before, err
 	}
-	defer conn.Close()
+	if before != nil {
+		_, err = p.exchange(ctx, before)
+		if err = errors.Join(err, before.Close()); err != nil {
+			return times, conn, err
+		}
+	}
 	for i := range times {
 		start := time.Now()
 		if _, err := p.exchange(ctx, conn); err != nil {
-			return times, err
+			return times, conn, err
 		}
 		times[i] = max(time.Since(start), 1)
 	}
-	return times, nil
+	return times, conn, nil
 }
 
 // unknownPorts counts the source ports of all probes of this kind: each is used once until there are no more. Of those that other probes'
