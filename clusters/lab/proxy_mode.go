@@ -55,8 +55,8 @@ func (c *cluster) SetProxyMode(ctx context.Context, mode string) error {
 }
 
 // leftByModes is what kube-proxy leaves on a node when it is started in another mode and back. Its iptables mode lets packets to 127.0.0.1 in
-// (localhostNodePorts), and does not remove the chain KUBE-FIREWALL; and it writes its rules in another order each time.
-var leftByModes = regexp.MustCompile(`^(nft table ip6? (filter|nat|mangle)( appeared|: the same lines in another order)|sysctl net\.ipv4\.conf\.all\.route_localnet: 0 -> 1)$`)
+// (localhostNodePorts), and does not remove the chain KUBE-FIREWALL; and each start may write its rules in another order.
+var leftByModes = regexp.MustCompile(`^(nft table ip6? ((filter|nat|mangle) appeared|(filter|nat|mangle|kube-proxy): the same lines in another order)|sysctl net\.ipv4\.conf\.all\.route_localnet: 0 -> 1)$`)
 
 // Renewed says what follows from kube-proxy's other mode.
 func (c *cluster) Renewed(context.Context) (what string, follows func(difference string) bool, err error) {
