@@ -115,6 +115,7 @@ test: deps build ## run all tests, and every scenario of the lab on the real ker
 	@# Compiled first, so that no test runs beside the compiler. What test-slow starts mostly waits. The scenarios measure times, and need
 	@# the machine for themselves.
 	@$(GO) build -trimpath $(RACE) ./...
+	@! command -v npm >/dev/null || $(MAKE) --no-print-directory --silent bin/tools/axe.min.js || echo "without axe-core, tests do not check the accessibility of pages"
 	@$(MAKE) --no-print-directory -j3 side_by_side=yes test-go test-components test-slow
 	@$(MAKE) --no-print-directory test-scenarios
 
