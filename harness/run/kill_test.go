@@ -24,7 +24,7 @@ import (
 // endLimit is how long a run may still be there after its harness was killed, or was told to end. It tells a run that ends from one that
 // hangs, also on a busy machine: on a quiet one it takes up to 6 seconds, because the kernel has to free up to a million conntrack entries
 // of four labs meanwhile.
-const endLimit = 45 * time.Second
+const endLimit = 90 * time.Second
 
 // killed is a way to run relapse, for as long as it takes at the most before it is killed.
 type killed struct {

@@ -156,9 +156,19 @@ func (h *Handle) Wait(ctx context.Context) error {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("%s has not ended: %w", h.ID, err)
+			return fmt.Errorf("%s has not ended%s: %w", h.ID, h.waits(), err)
 		}
 	}
+}
+
+// waits says in which function of the kernel the process waits, for an error message; "" if that is not known.
+func (id ID) waits() string {
+	s, err := readStat(id.PID)
+	if err != nil || s.start != id.Start {
+		return ""
+	}
+	where, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", id.PID)) // root only
+	return strings.TrimSuffix(fmt.Sprintf(", it is in state %s %s", s.state, strings.Trim(string(where), "0")), " ")
 }
 
 // Kill ends the process with SIGKILL and waits until it has ended. It is not an error if the process is gone.

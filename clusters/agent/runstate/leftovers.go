@@ -29,8 +29,9 @@ func Processes(id string) ([]procs.Process, error) {
 	return own, nil
 }
 
-// killTimeout is how long a process may take to end after SIGKILL.
-const killTimeout = 5 * time.Second
+// killTimeout is how long processes may take to end after SIGKILL. The system call that removes a table of conntrack entries is not
+// interrupted, and a kernel runs one at a time: with four full tables and a busy machine that has taken more than 5 seconds.
+const killTimeout = time.Minute
 
 // endProcesses kills the processes of a run until none is left: a process may start another while it is being killed. It returns the
 // killed processes.
