@@ -182,10 +182,10 @@ fmt: bin/tools/golangci-lint ## format the Go code
 	bin/tools/golangci-lint fmt
 	cd $(components) && $(CURDIR)/bin/tools/golangci-lint fmt --config $(CURDIR)/.golangci.yml
 
-bench: build ## run benchmarks: a lab against bare processes, packets with and without a hold, stores of results
+bench: build ## run benchmarks: a lab against bare processes, packets with and without a hold, stores of results, and their pages
 	$(GO) test -run '^$$' -bench . -benchtime 5x ./clusters/lab
 	$(GO) test -run '^$$' -bench . ./clusters/netfilter/hold
-	$(GO) test -run '^$$' -bench . -benchtime 1x ./harness/compare
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./harness/compare ./reports/website
 
 generate: ## generate the JSON schema of scenarios, and the list of them
 	$(GO) generate ./harness/schema

@@ -14,38 +14,37 @@ const mostFindings = 6
 
 // ChangeBadge is how a change is shown.
 func ChangeBadge(c compare.Change) Badge {
-	b := Badge{Word: string(c)}
-	switch c {
-	case compare.Worse, compare.Gone, compare.Skipped:
-		b.Symbol, b.Class = "✗", "fail"
-	case compare.Inconclusive:
-		b.Symbol, b.Class = "?", "inconclusive"
-	case compare.New, compare.Changed:
-		b.Symbol, b.Class = "≠", "inconclusive"
-	case compare.Better:
-		b.Symbol, b.Class = "✓", "finding"
-	case compare.Same:
-		b.Symbol, b.Class = "✓", "pass"
-	default:
-		b.Symbol, b.Class = "–", "skipped"
+	if b, ok := changes[c]; ok {
+		return b
 	}
-	switch c {
-	case compare.Skipped, compare.Inconclusive:
-		b.Word = "newly " + b.Word
-	}
-	return b
+	return Badge{Class: "skipped", Symbol: "–", Word: string(c)}
 }
+
+var changes = map[compare.Change]Badge{
+	compare.Worse:        {Class: "fail", Symbol: "✗", Word: "Worse"},
+	compare.Gone:         {Class: "fail", Symbol: "∅", Word: "Gone"},
+	compare.Skipped:      {Class: "fail", Symbol: "–", Word: "Newly skipped"},
+	compare.Inconclusive: {Class: "inconclusive", Symbol: "?", Word: "Newly inconclusive"},
+	compare.New:          {Class: "finding", Symbol: "+", Word: "New"},
+	compare.Changed:      {Class: "finding", Symbol: "≠", Word: "Changed"},
+	compare.Better:       {Class: "pass", Symbol: "✓", Word: "Better"},
+	compare.NotEnough:    {Class: "skipped", Symbol: "…", Word: "Not enough data"},
+	compare.Same:         {Class: "skipped", Symbol: "=", Word: "No change"},
+}
+
+// changeWord is a change within a line of text.
+func changeWord(c compare.Change) string { return strings.ToLower(ChangeBadge(c).Word) }
 
 // ComparisonBadge is the whole comparison in a word.
 func ComparisonBadge(c compare.Comparison) Badge {
 	b := ChangeBadge(c.Change)
 	switch {
 	case c.Change.Bad():
-		b.Word = "worse"
+		b.Word = "Worse"
 	case c.Undecided():
-		b = Badge{Symbol: "?", Word: "inconclusive", Class: "inconclusive"}
+		b = Badge{Symbol: "?", Word: "Inconclusive", Class: "inconclusive"}
 	case c.Change == compare.NotEnough, c.Change == compare.Same:
-		b = Badge{Symbol: "✓", Word: "nothing got worse", Class: "pass"}
+		b = Badge{Symbol: "✓", Word: "Nothing got worse", Class: "pass"}
 	}
 	return b
 }
@@ -105,17 +104,6 @@ func refText(r *compare.Ref) string {
 	text := r.Start.UTC().Format("2006-01-02 15:04 UTC") + ", "
 	return text + cmp.Or(r.Folder, r.Run)
 }
-
-// shyTests are the tests without enough data, those with a large difference first.
-func shyTests(c compare.Comparison) []compare.PairTest {
-	list := c.Shy()
-	slices.SortStableFunc(list, func(a, b compare.PairTest) int {
-		return cmp.Compare(abs(b.Effect), abs(a.Effect))
-	})
-	return list
-}
-
-func abs(x float64) float64 { return max(x, -x) }
 
 // shyText says how many runs would do for what has too few.
 func shyText(c compare.Comparison, list []compare.PairTest) string {

@@ -53,8 +53,8 @@ func (t *terminal) pair(p compare.Pair) {
 			t.line(fmt.Sprintf("    and %d more", len(p.Findings)-i))
 			break
 		}
-		word := ChangeBadge(f.Change)
-		t.wrap("    "+word.Word+"  ", f.Sentence(), t.mark(word.Word, word.Class))
+		word := changeWord(f.Change)
+		t.wrap("    "+word+"  ", f.Sentence(), t.mark(word, ChangeBadge(f.Change).Class))
 		if f.Why != "" && (i == 0 || f.Why != p.Findings[i-1].Why) {
 			t.wrap("      ", f.Why, nil)
 		}
@@ -85,7 +85,7 @@ func againOf(p compare.Pair) string {
 
 // shy tells of what has too few runs. Differences that would be large are named.
 func (t *terminal) shy(c compare.Comparison) {
-	list := shyTests(c)
+	list := c.Shy()
 	if len(list) == 0 {
 		return
 	}
@@ -123,8 +123,8 @@ func ComparisonMarkdown(c compare.Comparison) []byte {
 			if f.Why != "" && (i == 0 || f.Why != p.Findings[i-1].Why) {
 				text += ". " + f.Why
 			}
-			word := ChangeBadge(f.Change)
-			fmt.Fprintf(&b, "%s| %s | %s | %s %s | %s |\n", head, MarkdownText(pairName(p)), MarkdownText(pairEnv(p)), word.Symbol, word.Word, MarkdownText(text))
+			fmt.Fprintf(&b, "%s| %s | %s | %s %s | %s |\n", head, MarkdownText(pairName(p)), MarkdownText(pairEnv(p)), ChangeBadge(f.Change).Symbol,
+				changeWord(f.Change), MarkdownText(text))
 			head = ""
 		}
 	}
@@ -144,7 +144,7 @@ func ComparisonMarkdown(c compare.Comparison) []byte {
 		}
 		b.WriteString("\n")
 	}
-	if list := shyTests(c); len(list) > 0 {
+	if list := c.Shy(); len(list) > 0 {
 		fmt.Fprintf(&b, "\n%s\n", MarkdownText(shyText(c, list)))
 	}
 	if text := methodText(c); text != "" {
@@ -179,7 +179,7 @@ func pairCase(p compare.Pair) junit.Testcase {
 	one := junit.Testcase{Name: clean(pairName(p)), Classname: clean("relapse.compare." + pairEnv(p)), Time: junitTime(0)}
 	var lines []string
 	for _, f := range p.Findings {
-		lines = append(lines, ChangeBadge(f.Change).Word+": "+f.Sentence())
+		lines = append(lines, changeWord(f.Change)+": "+f.Sentence())
 		if f.Why != "" {
 			lines = append(lines, "  "+f.Why)
 		}

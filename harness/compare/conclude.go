@@ -3,6 +3,7 @@ package compare
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -252,7 +253,7 @@ type PairTest struct {
 	Pair Pair
 }
 
-// Shy lists the tests that have too few runs.
+// Shy lists the tests that have too few runs, the largest differences first.
 func (c *Comparison) Shy() []PairTest {
 	var list []PairTest
 	for _, p := range c.Pairs {
@@ -262,5 +263,6 @@ func (c *Comparison) Shy() []PairTest {
 			}
 		}
 	}
+	slices.SortStableFunc(list, func(a, b PairTest) int { return cmp.Compare(math.Abs(b.Effect), math.Abs(a.Effect)) })
 	return list
 }

@@ -32,19 +32,6 @@ type finding struct{ Says, Why string }
 
 type runRef struct{ Date, Run, Report string }
 
-// marks are the badges of changes.
-var marks = map[compare.Change]reports.Badge{
-	compare.Worse:        {Class: "fail", Symbol: "✗", Word: "Worse"},
-	compare.Gone:         {Class: "fail", Symbol: "∅", Word: "Gone"},
-	compare.Skipped:      {Class: "fail", Symbol: "–", Word: "Newly skipped"},
-	compare.Inconclusive: {Class: "inconclusive", Symbol: "?", Word: "Newly inconclusive"},
-	compare.New:          {Class: "finding", Symbol: "+", Word: "New"},
-	compare.Changed:      {Class: "finding", Symbol: "≠", Word: "Changed"},
-	compare.Better:       {Class: "pass", Symbol: "✓", Word: "Better"},
-	compare.NotEnough:    {Class: "skipped", Symbol: "…", Word: "Not enough data"},
-	compare.Same:         {Class: "skipped", Symbol: "=", Word: "No change"},
-}
-
 // order of changes: what counts most comes first.
 var kinds = []compare.Change{compare.Worse, compare.Gone, compare.Skipped, compare.Inconclusive, compare.New, compare.Changed, compare.Better}
 
@@ -92,7 +79,7 @@ func (b *builder) changesOf(c *compare.Comparison, env string) []change {
 
 func (b *builder) change(p *compare.Pair, env string) change {
 	c := change{
-		Scenario: p.Scenario, Variant: p.Variant, Env: env, Title: cmp.Or(p.Title, p.Scenario), Mark: marks[p.Change], kind: p.Change,
+		Scenario: p.Scenario, Variant: p.Variant, Env: env, Title: cmp.Or(p.Title, p.Scenario), Mark: reports.ChangeBadge(p.Change), kind: p.Change,
 		Link: scenarioFile(p.Scenario), Audit: auditFile(p.Scenario, p.Env), Comparison: comparisonFile(env),
 	}
 	if s := b.Scenarios[p.Scenario]; s != nil {
@@ -159,7 +146,7 @@ func tally(all []change) string {
 			}
 		}
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ToLower(marks[kind].Word)))
+			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ToLower(reports.ChangeBadge(kind).Word)))
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -18,9 +18,11 @@ type comparisonPage struct {
 	Sides    [2]side
 	Versions []envVersions
 	// Pairs that changed come first.
-	Pairs  []pairRow
-	Tests  []testRow
-	Method methodSection
+	Pairs []pairRow
+	// Tests found a difference; Shy would need more runs to find one. There were AllShy of those.
+	Tests, Shy []testRow
+	AllShy     int
+	Method     methodSection
 	// Problems are what could not be read.
 	Problems []string
 }
@@ -43,7 +45,9 @@ type pairRow struct {
 type testRow struct {
 	Scenario, Variant, Env, Name string
 	Base, Head, Q                string
-	Mark                         reports.Badge
+	// Need says how many runs would do.
+	Need string
+	Mark reports.Badge
 }
 
 type methodSection struct {
@@ -56,7 +60,7 @@ const maxTests = 200
 
 func (b *builder) comparison(path, title string, c *compare.Comparison) ([]byte, error) {
 	p := comparisonPage{
-		head: b.head(path, marks[c.Change], title), Reason: c.Says, Sides: [2]side{sideOf(c.Base), sideOf(c.Head)}, Problems: c.Problems,
+		head: b.head(path, reports.ChangeBadge(c.Change), title), Reason: c.Says, Sides: [2]side{sideOf(c.Base), sideOf(c.Head)}, Problems: c.Problems,
 		Method: methodSection{reports.Percent(c.Method.Alpha), c.Method.Correction, c.Method.Why, c.Method.Tests, c.Method.Family},
 	}
 	for _, v := range c.Versions {
@@ -66,7 +70,7 @@ func (b *builder) comparison(path, title string, c *compare.Comparison) ([]byte,
 		pair := &c.Pairs[i]
 		row := pairRow{
 			Scenario: pair.Scenario, Variant: pair.Variant, Env: pair.Env, Link: scenarioFile(pair.Scenario), Audit: b.auditOf(pair.Scenario, pair.Env),
-			Mark: marks[pair.Change],
+			Mark: reports.ChangeBadge(pair.Change),
 		}
 		for side := range 2 {
 			row.Outcomes[side] = outcomes(pair, side)
@@ -76,15 +80,31 @@ func (b *builder) comparison(path, title string, c *compare.Comparison) ([]byte,
 		}
 		p.Pairs = append(p.Pairs, row)
 		for _, t := range pair.Tests {
-			if t.Change != compare.Same && len(p.Tests) < maxTests {
-				p.Tests = append(p.Tests, testRow{
-					Scenario: pair.Scenario, Variant: pair.Variant, Env: pair.Env, Name: strings.ReplaceAll(nameOf(t.Subject), "/", ", "),
-					Base: sampleOf(t.Base), Head: sampleOf(t.Head), Q: fmt.Sprintf("%.2g", t.Q), Mark: marks[t.Change],
-				})
+			if t.Change != compare.Same && t.Change != compare.NotEnough && len(p.Tests) < maxTests {
+				p.Tests = append(p.Tests, testRowOf(pair, t))
 			}
 		}
 	}
+	shy := c.Shy()
+	p.AllShy = len(shy)
+	for _, t := range shy[:min(len(shy), maxTests)] {
+		p.Shy = append(p.Shy, testRowOf(&t.Pair, t.Test))
+	}
 	return render("comparison.html", p)
+}
+
+func testRowOf(pair *compare.Pair, t compare.Test) testRow {
+	row := testRow{
+		Scenario: pair.Scenario, Variant: pair.Variant, Env: pair.Env, Name: t.Subject.String(),
+		Base: sampleOf(t.Base), Head: sampleOf(t.Head), Q: fmt.Sprintf("%.2g", t.Q), Mark: reports.ChangeBadge(t.Change),
+	}
+	switch {
+	case t.Need[0] > 0 && t.Need[0] == t.Need[1]:
+		row.Need = fmt.Sprintf("%d each", t.Need[0])
+	case t.Need[0] > 0:
+		row.Need = fmt.Sprintf("%d and %d", t.Need[0], t.Need[1])
+	}
+	return row
 }
 
 // auditOf is the audit page of a scenario in an environment, if the site has one.
