@@ -94,10 +94,10 @@ func test(c scenario.ClaimCheck, v judged, p judgedPhase) (verdict, seen string,
 }
 
 // symptomAs asks for the symptom as the phases do: in the share of attempts that the scenario states, with what else belongs to
-// it, or in no attempt at all. Anything between is neither.
+// it, or in no attempt but those that a remedy leaves. Anything between is neither.
 func symptomAs(want bool, t *trial, p judgedPhase) bool {
 	if !want {
-		return t.absent(p.pooled, "").ok
+		return t.rare(p.pooled, p.plan.Leaves, "").ok
 	}
 	return conclude(t.sick(p.plan, p.pooled, "")).outcome == Pass
 }

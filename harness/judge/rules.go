@@ -138,7 +138,7 @@ func (t *trial) remedy(p plan.Phase, b plan.Lane, s *stage) []finding {
 	findings = append(findings, t.waits(s, p.Until, never)...)
 	findings = append(findings, t.enough(s, p))
 	findings = append(findings, t.readings(s, p.Proof, "nothing shows that the fault was still being applied "+when(p))...)
-	findings = append(findings, t.absent(s, "remedy "+b.Branch+" did not cure it"))
+	findings = append(findings, t.rare(s, p.Leaves, "remedy "+b.Branch+" did not cure it"))
 	return append(findings, t.healthy(p, t.health(p, b), s, Fail)...)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/detect"
 	"github.com/relapse-k8s/relapse/harness/history"
 	"github.com/relapse-k8s/relapse/harness/plan"
@@ -59,10 +60,13 @@ func (t *trial) laneSighting(p plan.Phase, b plan.Lane, s *stage) *Sighting {
 	seen := t.sighting(s)
 	switch {
 	case seen == nil:
-	case seen.Says == Shown, seen.Says == Absent && !t.well(p, b, s):
+	case seen.Says == Shown:
 		seen.State = Bad
-	case seen.Says == Absent:
+	case t.rare(s, p.Leaves, "").ok:
 		seen.State = Good
+		if !t.well(p, b, s) {
+			seen.State = Bad
+		}
 	}
 	return seen
 }
@@ -105,11 +109,18 @@ func (t *trial) shown(s *stage, lead string) finding {
 }
 
 // absent is the finding that not one attempt shows the symptom, whether or not the fault met it.
-func (t *trial) absent(s *stage, lead string) finding {
+func (t *trial) absent(s *stage, lead string) finding { return t.rare(s, 0, lead) }
+
+// rare is the finding that at most a share of the attempts shows the symptom.
+func (t *trial) rare(s *stage, most units.Percent, lead string) finding {
 	hits, attempts := count(t.v.Symptom, s.window.All())
+	share := "no attempt"
+	if most > 0 {
+		share = fmt.Sprintf("at most %s of the attempts", most)
+	}
 	return finding{
-		what: fmt.Sprintf("symptom: no attempt of %s %s", t.v.Symptom.Probe, t.v.Symptom.Attempt.String()),
-		seen: fmt.Sprintf("%d of %d", hits, attempts), ok: attempts > 0 && hits == 0, outcome: Fail,
+		what: fmt.Sprintf("symptom: %s of %s %s", share, t.v.Symptom.Probe, t.v.Symptom.Attempt.String()),
+		seen: fmt.Sprintf("%d of %d", hits, attempts), ok: attempts > 0 && float64(hits) <= float64(most)*float64(attempts), outcome: Fail,
 		reason: fmt.Sprintf("%s: %s", lead, tally(t.v.Symptom, hits, attempts)),
 	}
 }

@@ -5,6 +5,7 @@ package plan
 import (
 	"slices"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -40,6 +41,8 @@ type Phase struct {
 	Fires *bool
 	// StillFires lists the ids of detectors that must fire all the same.
 	StillFires []string
+	// Leaves is the share of attempts that may show the failure where it must not show.
+	Leaves units.Percent
 }
 
 // Lanes splits a variant into lanes: one for each remedy and each control, so that a run takes as long as its slowest remedy.
@@ -89,7 +92,7 @@ func phases(v *scenario.Variant, l Lane, repaired bool) []Phase {
 		course = append(course,
 			Phase{
 				Phase: scenario.Phase{Kind: "remedy", ID: l.Branch}, Undo: later, Apply: cure, During: slices.Concat(later, laterCure), Until: l.Remedy.Effective,
-				Proof: fault.StillApplied, Fires: &no, StillFires: l.Remedy.StillFires,
+				Proof: fault.StillApplied, Fires: &no, StillFires: l.Remedy.StillFires, Leaves: l.Remedy.Leaves,
 			},
 			Phase{
 				Phase: scenario.Phase{Kind: "relapse", ID: l.Branch}, Undo: slices.Concat(cure, later, laterCure), During: later,

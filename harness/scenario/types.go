@@ -295,6 +295,9 @@ type Remedy struct {
 	// StillFires lists detectors that must still fire under the remedy. It is for a remedy that hides the failure from users and
 	// does not prevent it, such as a retry.
 	StillFires []string `json:"stillFires,omitempty" ref:"detector"`
+	// Leaves is the share of attempts that may still show the failure. It is for a remedy that makes the failure rare and does not
+	// prevent it, such as random source ports. Default: 0%.
+	Leaves units.Percent `json:"leaves,omitempty"`
 	// Relapse lists readings that are waited for after the cure was withdrawn, beside those of the fault.
 	Relapse []ReadingExpectation `json:"relapse,omitempty"`
 }

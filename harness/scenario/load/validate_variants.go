@@ -3,6 +3,7 @@ package load
 import (
 	"slices"
 
+	"github.com/relapse-k8s/relapse/clusters/agent/units"
 	"github.com/relapse-k8s/relapse/harness/scenario"
 )
 
@@ -59,6 +60,29 @@ func (v *validator) curedHow(path string, remedy scenario.Remedy, variants []int
 		}) {
 			v.r.addAt(join(path, "healthy"), "attempts of %q, the symptom's probe, may fail: give its failed.max, or say in caveat what the cure does to them", probe)
 			return
+		}
+	}
+}
+
+// mostLeft is the largest share of attempts that a remedy may leave: with more it cures nothing.
+const mostLeft units.Percent = 0.2
+
+// leaves checks that a remedy that leaves some attempts says so, and still makes a difference.
+func (v *validator) leaves(path string, remedy scenario.Remedy, variants []int) {
+	switch {
+	case remedy.Leaves == 0 || v.r.broken(path):
+		return
+	case remedy.Leaves > mostLeft:
+		v.r.addAt(path, "must be at most %s: a remedy that leaves more does not cure", mostLeft)
+	case remedy.Caveat == "":
+		v.r.addAt(path, "the failure may still happen: say in caveat how rarely")
+	}
+	for _, i := range variants {
+		if i < 0 {
+			continue
+		}
+		if share := v.s.Variants[i].Symptom.Share; share != nil && share.Min != nil && *share.Min <= remedy.Leaves {
+			v.r.addAt(path, "must be less than the share of attempts that show the symptom in variant %q, %s", v.s.Variants[i].ID, share)
 		}
 	}
 }
@@ -144,6 +168,7 @@ func (v *validator) remedyList() {
 		v.atLeastOne(join(path, "changes"), len(remedy.Changes), "a remedy changes something: give at least one change")
 		on := beside(v.faultSteps(variants), v.steps(join(path, "changes"), remedy.Changes, v.takenSteps(variants)), remedy.Changes)
 		v.curedHow(path, remedy, variants)
+		v.leaves(join(path, "leaves"), remedy, variants)
 		v.readings(join(path, "effective"), remedy.Effective, madeBefore(on, v.allSteps()))
 		// The cure is withdrawn then: what is left to read is the fault's.
 		v.readings(join(path, "relapse"), remedy.Relapse, v.faultSteps(variants))
