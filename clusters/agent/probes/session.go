@@ -18,8 +18,8 @@ import (
 // Session opens a TCP connection for each attempt, sends a line to an echo server, and waits until it comes back. It is about what happens
 // to a connection while nothing is sent: with idle, it sends a second line after a pause. Only the last line counts.
 type Session struct {
-	// To is host:port of an echo server.
-	To string `json:"to"`
+	// To is host:port of an echo server. In place of a host there may be a node or pod, for its own address: node/node-1:30080, pod/web:8080.
+	To string `json:"to" ref:"address"`
 	// Idle is the pause after the first line has come back, before a second one is sent. Default: there is one line.
 	Idle units.Duration `json:"idle,omitempty"`
 	// HalfClose closes the client's side after the last line, so that only the server can still send, as nc -N and rsh do.
