@@ -31,6 +31,7 @@ type record struct {
 	title    string
 	outcomes map[judge.Outcome]int
 	runs     int
+	oldest   *Ref
 	newest   *Ref
 	// answers are what runs said with a word, numbers what they said with a number, rates what they counted.
 	answers map[Subject]map[answer]*said
@@ -129,6 +130,9 @@ func (p *record) add(r *results.Result, ref *Ref) {
 	p.runs++
 	p.title = r.Title
 	p.outcomes[r.Outcome]++
+	if p.oldest == nil || ref.Start.Before(p.oldest.Start) {
+		p.oldest = ref
+	}
 	if p.newest == nil || p.newest.Start.Before(ref.Start) {
 		p.newest = ref
 	}

@@ -90,7 +90,8 @@ type Pair struct {
 	FirstBad *Ref            `json:"first_bad,omitempty"`
 	LastGood *Ref            `json:"last_good,omitempty"`
 	Between  []VersionChange `json:"between,omitempty"`
-	// Newest are the last runs of each side.
+	// Oldest and Newest are the first and the last run of each side.
+	Oldest [2]*Ref `json:"oldest"`
 	Newest [2]*Ref `json:"newest"`
 }
 

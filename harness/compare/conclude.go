@@ -80,7 +80,7 @@ func (c *Comparer) pairs() []*pairing {
 func (p *pairing) compare() {
 	p.Findings, p.Tests = []Finding{}, []Test{}
 	for i, r := range p.sides {
-		p.Runs[i], p.Newest[i], p.Outcomes[i] = r.runs, r.newest, r.outcomes
+		p.Runs[i], p.Oldest[i], p.Newest[i], p.Outcomes[i] = r.runs, r.oldest, r.newest, r.outcomes
 		p.Title = cmp.Or(r.title, p.Title)
 	}
 	if !p.there[0] || !p.there[1] {
@@ -253,16 +253,25 @@ type PairTest struct {
 	Pair Pair
 }
 
-// Shy lists the tests that have too few runs, the largest differences first.
+// telling is the size of a difference, as far as it is worth telling.
+func (t *Test) telling() float64 {
+	if !t.Large() {
+		return 0
+	}
+	return math.Abs(t.Effect)
+}
+
+// Shy lists the tests that have too few runs on a side, the largest differences first. One that only one side has is told elsewhere: its phase
+// is new or gone, or its run broke down.
 func (c *Comparison) Shy() []PairTest {
 	var list []PairTest
 	for _, p := range c.Pairs {
 		for _, t := range p.Tests {
-			if t.Change == NotEnough {
+			if t.Change == NotEnough && t.Base.Runs > 0 && t.Head.Runs > 0 {
 				list = append(list, PairTest{t, p})
 			}
 		}
 	}
-	slices.SortStableFunc(list, func(a, b PairTest) int { return cmp.Compare(math.Abs(b.Effect), math.Abs(a.Effect)) })
+	slices.SortStableFunc(list, func(a, b PairTest) int { return cmp.Compare(b.telling(), a.telling()) })
 	return list
 }

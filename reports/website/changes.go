@@ -97,8 +97,8 @@ func (b *builder) change(p *compare.Pair, env string) change {
 		c.Known = nil // there is news beside what is known
 	}
 	first, good := p.FirstBad, p.LastGood
-	if first == nil {
-		first, good = p.Newest[1], p.Newest[0]
+	if first == nil { // a rate or a time differs, for all that is known since the first of the newest runs
+		first, good = p.Oldest[1], p.Newest[0]
 	}
 	if first != nil {
 		c.First, c.Command, c.Report = b.ref(first), reports.CommandLine(first.Command), b.refReport(first)

@@ -60,3 +60,22 @@ func TestTheFirstPageNamesTheFirstBadRunAndTheLastGoodOne(t *testing.T) {
 	g.Expect(page).To(MatchRegexp(`<b>kernel</b> 6.18.44 .*6.18.45`))
 	g.Expect(page).To(ContainSubstring("relapse run scenario-03 --seed 7 --proxy iptables"))
 }
+
+func TestTheFirstPageTellsAFaultThatMissesAndASlowerRecovery(t *testing.T) {
+	g := NewWithT(t)
+	_, done := write(t, siteOf(nights(30, 46, 1, nil)))
+	g.Expect(done.Worse).To(BeFalse(), done.Line)
+	dir, done := write(t, siteOf(nights(30, 46, 1, func(night int, r *results.Result) {
+		switch {
+		case r.Scenario == "scenario-03" && night == 29: // every third attempt is missed, in one night
+			r.Reproduction.Attempts = 30
+		case r.Scenario == "scenario-07" && night >= 22:
+			slower := 1.3 * *r.Phases[2].Recovery
+			r.Phases[2].Recovery = &slower
+		}
+	})))
+	g.Expect(done.Line).To(HavePrefix("46 scenarios in 1 environment: 2 changed (2 worse)."))
+	page := read(t, dir, "summary.md")
+	g.Expect(page).To(ContainSubstring("attempts that the fault met: 20 of 30"))
+	g.Expect(page).To(MatchRegexp(`scenario-07.*time to recover in remedy/use-vc.*23 October 2026, 03:07 UTC \| 22 October 2026`), "the first slow run, and the last one before")
+}

@@ -1,6 +1,8 @@
 package website
 
 import (
+	"math"
+
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/results"
 )
@@ -11,19 +13,24 @@ const (
 	maxBase = 20
 	// recent is how many runs long a new outcome is told of, if it is a pass; others are told of until they pass.
 	recent = 7
-	// window is how many of the newest runs are taken together where no outcome changed: times need several runs.
-	window = 4
+	// minWindow to maxWindow is how many of the newest runs are taken together where no outcome changed, a third of all that there are: times
+	// need several runs, and on a page of a thousand tests more than in a comparison of one scenario.
+	minWindow, maxWindow = 4, 8
+	// missed is by how much the share of attempts that the fault met must differ from run to run to be a change.
+	missed = 0.1
 )
 
-// split divides the runs of a series into those before something changed and those since: at the first run with the newest outcome, or else
-// before the newest runs.
+// split divides the runs of a series into those before something changed and those since: at the first run with the newest outcome in which
+// the fault met as many attempts as in the newest, or else before the newest runs.
 func (s *series) split() (base, head []*results.Result) {
 	newest := s.newest()
 	at := len(s.runs) - 1
-	if len(s.runs) >= 3*window {
-		at = len(s.runs) - window
+	if len(s.runs) >= 3*minWindow {
+		at = len(s.runs) - min(len(s.runs)/3, maxWindow)
 	}
-	began := s.since(func(r *results.Result) bool { return r.Outcome == newest.Outcome })
+	began := s.since(func(r *results.Result) bool {
+		return r.Outcome == newest.Outcome && math.Abs(met(r)-met(newest)) < missed
+	})
 	if began.before != nil {
 		for first := len(s.runs) - 1; first >= 0; first-- {
 			if s.runs[first] == began.first {
@@ -35,6 +42,14 @@ func (s *series) split() (base, head []*results.Result) {
 		}
 	}
 	return s.runs[max(0, at-maxBase):at], s.runs[at:]
+}
+
+// met is the share of attempts that the fault met.
+func met(r *results.Result) float64 {
+	if r.Reproduction.Attempts == 0 {
+		return 1
+	}
+	return float64(r.Reproduction.Trials) / float64(r.Reproduction.Attempts)
 }
 
 // whole is the newest night of an environment in which more than a few scenarios ran: what is missing in it is gone.
