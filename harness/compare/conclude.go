@@ -214,6 +214,9 @@ func (p *pairing) found(t Test) Finding {
 	} else if t.Rate() {
 		f.Says = fmt.Sprintf("%s: %s", f.Says, t.Size())
 	}
+	if t.What == Met && t.Change == Worse {
+		f.Why = "The fault was made in fewer attempts. Look for the cause in relapse and this machine, not in what is tested."
+	}
 	return f
 }
 

@@ -18,6 +18,9 @@ import (
 type auditPage struct {
 	head
 
+	// Changes are those that the first page tells of it.
+	Changes []change
+
 	Scenario, Env, Link string
 	Date                string
 	Stale               bool
@@ -73,7 +76,8 @@ func (b *builder) audit(all []*series) ([]byte, error) {
 		}
 	}
 	p := auditPage{
-		head: b.head(path, worst(all), b.title(newest.Scenario, newest)), Scenario: newest.Scenario, Env: all[0].env, Link: scenarioFile(newest.Scenario),
+		Changes: b.changed(func(c change) bool { return c.Scenario == newest.Scenario && c.Env == all[0].env }),
+		head:    b.head(path, worst(all), b.title(newest.Scenario, newest)), Scenario: newest.Scenario, Env: all[0].env, Link: scenarioFile(newest.Scenario),
 		Date: full(newest.Start), Stale: b.old(newest.Start),
 	}
 	for _, s := range all {

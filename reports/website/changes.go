@@ -135,6 +135,11 @@ func nameOf(s compare.Subject) string {
 	return strings.Join(parts, "/")
 }
 
+// changed are the changes of one page, so that a page whose newest outcome is as before does not keep quiet about them.
+func (b *builder) changed(of func(change) bool) []change {
+	return slices.DeleteFunc(slices.Clone(b.changes), func(c change) bool { return !of(c) })
+}
+
 // tally counts changes by their kind in words: "2 worse, 1 better".
 func tally(all []change) string {
 	var parts []string

@@ -105,6 +105,9 @@ func (b *builder) line(changes []change, expected int) string {
 			scenarios[c.Scenario] = true
 		}
 		changed = fmt.Sprintf("%d changed (%s)", len(scenarios), tally(changes))
+		if len(changes) != len(scenarios) {
+			changed = fmt.Sprintf("%d changed, in %d ways (%s)", len(scenarios), len(changes), tally(changes))
+		}
 	}
 	if expected > 0 {
 		changed += fmt.Sprintf(", %s known", plural(expected, "difference"))

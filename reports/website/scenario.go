@@ -23,6 +23,9 @@ const (
 type scenarioPage struct {
 	head
 
+	// Changes are those that the first page tells of it.
+	Changes []change
+
 	Scenario string
 	Summary  []string
 	Sources  []source
@@ -92,7 +95,7 @@ func (b *builder) scenario(id string, all []*series) ([]byte, error) {
 			newest = s.newest()
 		}
 	}
-	p := scenarioPage{head: b.head(path, worst(all), b.title(id, newest)), Scenario: id, Claims: claimsOf(all)}
+	p := scenarioPage{Changes: b.changed(func(c change) bool { return c.Scenario == id }), head: b.head(path, worst(all), b.title(id, newest)), Scenario: id, Claims: claimsOf(all)}
 	if known := b.Scenarios[id]; known != nil {
 		for _, paragraph := range strings.Split(known.Metadata.Summary, "\n\n") {
 			p.Summary = append(p.Summary, strings.Join(strings.Fields(paragraph), " "))

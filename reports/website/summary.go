@@ -38,11 +38,10 @@ func (b *builder) markdown() ([]byte, error) {
 		}
 		text.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 	}
-	for i, c := range news {
-		if i == 3 {
-			break
-		}
-		if c.Command != "" {
+	told := map[string]bool{}
+	for _, c := range news {
+		if c.Command != "" && !told[c.Command] && len(told) < 3 {
+			told[c.Command] = true
 			fmt.Fprintf(&text, "\nRun %s again: `%s`\n", reports.MarkdownText(c.Scenario), strings.ReplaceAll(strings.Join(strings.Fields(c.Command), " "), "`", "'"))
 		}
 	}
