@@ -3,7 +3,7 @@
 ifndef side_by_side
 .NOTPARALLEL:
 endif
-.PHONY: help deps build flannel node-image test test-go test-components test-slow test-scenarios test-kind test-deploy scenario suite nightly leg leg-results where own collect store-fetch store-push issue relapse lint lint-code lint-workflows vuln fmt bench generate clean
+.PHONY: help deps build flannel node-image test test-go test-components test-slow test-host test-scenarios test-kind test-deploy scenario suite nightly leg leg-results where own collect store-fetch store-push issue relapse lint lint-code lint-workflows vuln fmt bench generate clean
 
 # Where Go is usually installed, and where Debian has programs that are not on an ordinary user's PATH, such as nft.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin

@@ -20,6 +20,7 @@ func ChangeBadge(c compare.Change) Badge {
 	return Badge{Class: "skipped", Symbol: "–", Word: string(c)}
 }
 
+// changes are how they are shown, on pages, in terminals and in Markdown.
 var changes = map[compare.Change]Badge{
 	compare.Worse:        {Class: "fail", Symbol: "✗", Word: "Worse"},
 	compare.Gone:         {Class: "fail", Symbol: "∅", Word: "Gone"},
@@ -32,8 +33,8 @@ var changes = map[compare.Change]Badge{
 	compare.Same:         {Class: "skipped", Symbol: "=", Word: "No change"},
 }
 
-// changeWord is a change within a line of text.
-func changeWord(c compare.Change) string { return strings.ToLower(ChangeBadge(c).Word) }
+// ChangeWord is a change within a line of text.
+func ChangeWord(c compare.Change) string { return strings.ToLower(ChangeBadge(c).Word) }
 
 // ComparisonBadge is the whole comparison in a word.
 func ComparisonBadge(c compare.Comparison) Badge {

@@ -53,7 +53,7 @@ func (t *terminal) pair(p compare.Pair) {
 			t.line(fmt.Sprintf("    and %d more", len(p.Findings)-i))
 			break
 		}
-		word := changeWord(f.Change)
+		word := ChangeWord(f.Change)
 		t.wrap("    "+word+"  ", f.Sentence(), t.mark(word, ChangeBadge(f.Change).Class))
 		if f.Why != "" && (i == 0 || f.Why != p.Findings[i-1].Why) {
 			t.wrap("      ", f.Why, nil)
@@ -124,7 +124,7 @@ func ComparisonMarkdown(c compare.Comparison) []byte {
 				text += ". " + f.Why
 			}
 			fmt.Fprintf(&b, "%s| %s | %s | %s %s | %s |\n", head, MarkdownText(pairName(p)), MarkdownText(pairEnv(p)), ChangeBadge(f.Change).Symbol,
-				changeWord(f.Change), MarkdownText(text))
+				ChangeWord(f.Change), MarkdownText(text))
 			head = ""
 		}
 	}
@@ -179,7 +179,7 @@ func pairCase(p compare.Pair) junit.Testcase {
 	one := junit.Testcase{Name: clean(pairName(p)), Classname: clean("relapse.compare." + pairEnv(p)), Time: junitTime(0)}
 	var lines []string
 	for _, f := range p.Findings {
-		lines = append(lines, changeWord(f.Change)+": "+f.Sentence())
+		lines = append(lines, ChangeWord(f.Change)+": "+f.Sentence())
 		if f.Why != "" {
 			lines = append(lines, "  "+f.Why)
 		}

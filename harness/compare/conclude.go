@@ -134,7 +134,7 @@ func correct(pairs []*pairing) Method {
 	var able []*Test
 	var p []float64
 	m := Method{
-		Alpha: alpha, Sizes: sizes, Correction: "Benjamini-Hochberg",
+		Alpha: alpha, Sizes: Smallest, Correction: "Benjamini-Hochberg",
 		Why: "If nothing has changed, at most 5 % of comparisons have any false alarm, as with Holm's correction. If something has, more of it is " +
 			"found, and at most 5 % of what is told is chance. A person looks at each alarm anyway.",
 	}

@@ -11,8 +11,8 @@ type Sizes struct {
 	Recovery  float64 `json:"recovery_s"`
 }
 
-// sizes are used in every comparison.
-var sizes = Sizes{
+// Smallest are used in every comparison.
+var Smallest = Sizes{
 	// Scenarios make 5 to 50 trials. A fault that misses one in ten is one that a reader of a report would notice.
 	Rate: 0.1,
 	// Two machines of the same kind differ by about a tenth, and so does one between a cold and a warm cache.

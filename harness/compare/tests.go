@@ -67,11 +67,11 @@ func timeSample(numbers []float64) Sample {
 // Large reports whether the difference is worth telling.
 func (t *Test) Large() bool {
 	if t.Rate() {
-		return math.Abs(t.Effect) >= sizes.Rate
+		return math.Abs(t.Effect) >= Smallest.Rate
 	}
 	by := math.Abs(t.Head.Median - t.Base.Median)
-	least := map[What]float64{Latency: sizes.Latency, Detection: sizes.Detection, Recovery: sizes.Recovery}[t.What]
-	return by >= least && by >= sizes.Time*min(t.Base.Median, t.Head.Median)
+	least := map[What]float64{Latency: Smallest.Latency, Detection: Smallest.Detection, Recovery: Smallest.Recovery}[t.What]
+	return by >= least && by >= Smallest.Time*min(t.Base.Median, t.Head.Median)
 }
 
 // Rate is whether rates are compared, and not times.

@@ -223,7 +223,7 @@ func TestStates(t *testing.T) {
 }
 
 func TestMutations(t *testing.T) {
-	rarely := []scenario.ProbeExpectation{{Probe: "lookup", Failed: &units.PercentRange{Max: ptr(units.Percent(0))}}}
+	answered := []scenario.ProbeExpectation{{Probe: "lookup", Failed: &units.PercentRange{Max: ptr(units.Percent(0))}}}
 	for name, test := range map[string]struct {
 		unrepaired bool
 		alter      func(*bench)
@@ -302,11 +302,11 @@ func TestMutations(t *testing.T) {
 		"remedy cures three of four": {alter: func(b *bench) { b.lookups("forced/tcp", "remedy/tcp", 1, 5.01, "") }, outcome: Fail,
 			reason: "forced: remedy tcp did not cure it: 1 of 4 attempts of lookup took 4.9s to 5.3s"},
 		"remedy that leaves one of four, as expected": {alter: func(b *bench) {
-			b.s.Remedies[1].Leaves, b.s.Remedies[1].Healthy = 0.25, rarely
+			b.s.Remedies[1].Leaves, b.s.Remedies[1].Healthy = 0.25, answered
 			b.lookups("forced/reopen", "remedy/reopen", 1, 5.01, "")
 		}, outcome: Pass, reason: "forced: every attempt of lookup"},
 		"remedy that leaves more than expected": {alter: func(b *bench) {
-			b.s.Remedies[1].Leaves, b.s.Remedies[1].Healthy = 0.25, rarely
+			b.s.Remedies[1].Leaves, b.s.Remedies[1].Healthy = 0.25, answered
 			b.lookups("forced/reopen", "remedy/reopen", 2, 5.01, "")
 		}, outcome: Fail, reason: "forced: remedy reopen did not cure it: 2 of 4 attempts of lookup took 4.9s to 5.3s"},
 		"remedy breaks something else": {alter: func(b *bench) { b.lookups("forced/tcp", "remedy/tcp", 2, 0.002, "connection refused") }, outcome: Fail,

@@ -76,9 +76,9 @@ func (b *builder) audit(all []*series) ([]byte, error) {
 		}
 	}
 	p := auditPage{
-		Changes: b.changed(func(c change) bool { return c.Scenario == newest.Scenario && c.Env == all[0].env }),
-		head:    b.head(path, worst(all), b.title(newest.Scenario, newest)), Scenario: newest.Scenario, Env: all[0].env, Link: scenarioFile(newest.Scenario),
+		head: b.head(path, worst(all), b.title(newest.Scenario, newest)), Scenario: newest.Scenario, Env: all[0].env, Link: scenarioFile(newest.Scenario),
 		Date: full(newest.Start), Stale: b.old(newest.Start),
+		Changes: b.changed(func(c change) bool { return c.Scenario == newest.Scenario && c.Env == all[0].env }),
 	}
 	for _, s := range all {
 		p.Variants = append(p.Variants, b.auditVariant(s, p.Root))

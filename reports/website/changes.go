@@ -151,7 +151,7 @@ func tally(all []change) string {
 			}
 		}
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ToLower(reports.ChangeBadge(kind).Word)))
+			parts = append(parts, fmt.Sprintf("%d %s", n, reports.ChangeWord(kind)))
 		}
 	}
 	return strings.Join(parts, ", ")

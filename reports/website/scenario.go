@@ -95,7 +95,10 @@ func (b *builder) scenario(id string, all []*series) ([]byte, error) {
 			newest = s.newest()
 		}
 	}
-	p := scenarioPage{Changes: b.changed(func(c change) bool { return c.Scenario == id }), head: b.head(path, worst(all), b.title(id, newest)), Scenario: id, Claims: claimsOf(all)}
+	p := scenarioPage{
+		head: b.head(path, worst(all), b.title(id, newest)), Scenario: id, Claims: claimsOf(all),
+		Changes: b.changed(func(c change) bool { return c.Scenario == id }),
+	}
 	if known := b.Scenarios[id]; known != nil {
 		for _, paragraph := range strings.Split(known.Metadata.Summary, "\n\n") {
 			p.Summary = append(p.Summary, strings.Join(strings.Fields(paragraph), " "))

@@ -9,6 +9,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
+	"github.com/relapse-k8s/relapse/harness/known"
 	"github.com/relapse-k8s/relapse/harness/results"
 )
 
@@ -78,4 +79,24 @@ func TestTheFirstPageTellsAFaultThatMissesAndASlowerRecovery(t *testing.T) {
 	page := read(t, dir, "summary.md")
 	g.Expect(page).To(ContainSubstring("attempts that the fault met: 20 of 30"))
 	g.Expect(page).To(MatchRegexp(`scenario-07.*time to recover in remedy/use-vc.*23 October 2026, 03:07 UTC \| 22 October 2026`), "the first slow run, and the last one before")
+}
+
+func TestPagesOfAScenarioTellWhatChangedAndWhatIsKnown(t *testing.T) {
+	g := NewWithT(t)
+	site := brokenSite()
+	pages := []string{"scenarios/scenario-03.html", auditFile("scenario-03", "lab/iptables/linux-6.18")}
+	dir, _ := write(t, site)
+	for _, page := range pages {
+		g.Expect(read(t, dir, page)).To(And(MatchRegexp(`What changed.*\n.*Worse.*First such run: 10 October 2026, 03:03 UTC`), Not(ContainSubstring("<b>Known:</b>"))), page)
+	}
+	g.Expect(read(t, dir, "scenarios/scenario-02.html")).NotTo(ContainSubstring("What changed</h2>"))
+
+	var err error
+	site.Known, err = known.Parse("known.yaml", []byte("- scenario: scenario-03\n  variant: default\n  what: '*'\n  why: the new kernel\n  until: 2027-01-31\n"))
+	g.Expect(err).NotTo(HaveOccurred())
+	dir, done := write(t, site)
+	g.Expect(done.Worse).To(BeFalse())
+	for _, page := range pages {
+		g.Expect(read(t, dir, page)).To(ContainSubstring("<b>Known:</b> the new kernel (until 2027-01-31)."), page)
+	}
 }

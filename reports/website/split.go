@@ -2,7 +2,9 @@ package website
 
 import (
 	"math"
+	"slices"
 
+	"github.com/relapse-k8s/relapse/harness/compare"
 	"github.com/relapse-k8s/relapse/harness/judge"
 	"github.com/relapse-k8s/relapse/harness/results"
 )
@@ -16,8 +18,6 @@ const (
 	// minWindow to maxWindow is how many of the newest runs are taken together where no outcome changed, a third of all that there are: times
 	// need several runs, and on a page of a thousand tests more than in a comparison of one scenario.
 	minWindow, maxWindow = 4, 8
-	// missed is by how much the share of attempts that the fault met must differ from run to run to be a change.
-	missed = 0.1
 )
 
 // split divides the runs of a series into those before something changed and those since: at the first run with the newest outcome in which
@@ -29,16 +29,12 @@ func (s *series) split() (base, head []*results.Result) {
 		at = len(s.runs) - min(len(s.runs)/3, maxWindow)
 	}
 	began := s.since(func(r *results.Result) bool {
-		return r.Outcome == newest.Outcome && math.Abs(met(r)-met(newest)) < missed
+		return r.Outcome == newest.Outcome && math.Abs(met(r)-met(newest)) < compare.Smallest.Rate
 	})
 	if began.before != nil {
-		for first := len(s.runs) - 1; first >= 0; first-- {
-			if s.runs[first] == began.first {
-				if newest.Outcome != judge.Pass || len(s.runs)-first <= recent {
-					at = first
-				}
-				break
-			}
+		first := slices.Index(s.runs, began.first)
+		if newest.Outcome != judge.Pass || len(s.runs)-first <= recent {
+			at = first
 		}
 	}
 	return s.runs[max(0, at-maxBase):at], s.runs[at:]

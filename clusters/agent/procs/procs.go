@@ -161,14 +161,17 @@ func (h *Handle) Wait(ctx context.Context) error {
 	}
 }
 
-// waits says in which function of the kernel the process waits, for an error message; "" if that is not known.
+// waits says in which state and function of the kernel the process is, for an error message; "" if it is gone.
 func (id ID) waits() string {
 	s, err := readStat(id.PID)
 	if err != nil || s.start != id.Start {
 		return ""
 	}
-	where, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", id.PID)) // root only
-	return strings.TrimSuffix(fmt.Sprintf(", it is in state %s %s", s.state, strings.Trim(string(where), "0")), " ")
+	where, _ := os.ReadFile(fmt.Sprintf("/proc/%d/wchan", id.PID)) // root only; "0" if it does not wait
+	if len(where) == 0 || string(where) == "0" {
+		return fmt.Sprintf(" (state %s)", s.state)
+	}
+	return fmt.Sprintf(" (state %s, in %s)", s.state, where)
 }
 
 // Kill ends the process with SIGKILL and waits until it has ended. It is not an error if the process is gone.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/relapse-k8s/relapse/clusters/agent/procs"
@@ -44,16 +45,21 @@ func endProcesses(ctx context.Context, id string) ([]procs.Process, error) {
 		if err != nil || len(left) == 0 {
 			return ended, err
 		}
-		var errs []error
-		for _, p := range left {
-			if err := p.Kill(ctx); err != nil {
-				errs = append(errs, fmt.Errorf("end %s: %w", p, err))
+		errs := make([]error, len(left))
+		var all sync.WaitGroup
+		for i, p := range left { // side by side: one that takes its time must not use up that of the others
+			all.Go(func() { errs[i] = p.Kill(ctx) })
+		}
+		all.Wait()
+		for i, p := range left {
+			if errs[i] != nil {
+				errs[i] = fmt.Errorf("end %s: %w", p, errs[i])
 				continue
 			}
 			ended = append(ended, p)
 		}
-		if len(errs) > 0 {
-			return ended, errors.Join(errs...)
+		if err := errors.Join(errs...); err != nil {
+			return ended, err
 		}
 		if err := ctx.Err(); err != nil {
 			return ended, fmt.Errorf("processes of run %s keep starting: %w", id, err)
